@@ -1,0 +1,1 @@
+"""Turning task calls into actions: the local engine, which runs them in the caller's process."""

@@ -1,0 +1,58 @@
+"""Bounds on attempts as tasks declare them, in the terms of the engine."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flyte._engine.attempts import AttemptRules, Backoff, Failure
+from flyte.errors import InlineIOMaxBytesBreached
+
+
+def attempt_rules(task: Any) -> AttemptRules:
+    """How often an action of `task` is tried."""
+    strategy = task.retries
+    if strategy.backoff is None:
+        return AttemptRules(strategy.count + 1)
+    declared = strategy.backoff
+    backoff = Backoff(declared.base.total_seconds(), declared.factor, _seconds(declared.cap))
+    return AttemptRules(strategy.count + 1, backoff)
+
+
+def max_runtime_s(task: Any) -> float | None:
+    """How long one attempt may run, in seconds; None without a bound."""
+    return None if task.timeout is None else _seconds(task.timeout.max_runtime)
+
+
+def deadline_s(task: Any) -> float | None:
+    """How long all attempts together may take, waits included, in seconds; None without a bound."""
+    return None if task.timeout is None else _seconds(task.timeout.deadline)
+
+
+def time_limit(task: Any, code: str, bound_s: float) -> Failure:
+    """The failure of an attempt that reached a bound."""
+    bound = "max_runtime" if code == "MAX_RUNTIME_EXCEEDED" else "deadline"
+    message = f"task {task.name!r} was stopped: it reached its {bound} of {bound_s:g} s."
+    if not task.is_async:
+        message += " It is a sync task: its thread cannot be stopped and goes on until the function returns."
+    # A deadline bounds all attempts, so another one could not help.
+    return Failure(code, "user", message, recoverable=bound == "max_runtime", timed_out=True, worker="user")
+
+
+def check_inline_size(task: Any, side: str, size_bytes: int) -> None:
+    """Nothing, when the serialized `side` (`inputs` or `outputs`) is small enough to travel.
+
+    Raises:
+        InlineIOMaxBytesBreached: it is larger than the task's `max_inline_io_bytes`.
+    """
+    if size_bytes > task.max_inline_io_bytes:
+        raise InlineIOMaxBytesBreached(
+            f"the {side} of task {task.name!r} take {size_bytes:,} bytes, more than its max_inline_io_bytes of "
+            f"{task.max_inline_io_bytes:,}: pass large data as a file, or raise `max_inline_io_bytes` on the task."
+        )
+
+
+def _seconds(bound: timedelta | int | None) -> float | None:
+    if not bound:
+        return None
+    return bound.total_seconds() if isinstance(bound, timedelta) else float(bound)

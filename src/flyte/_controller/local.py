@@ -1,0 +1,337 @@
+"""The local engine: the tasks of one run, executed in this process and recorded in the embedded store.
+
+Async tasks run on the engine's loop, sync tasks each on a thread. What follows an attempt is decided by
+`flyte._engine`; this module does what it says. A caller gets a result, or an error, after its record is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError as FutureCancelledError
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flyte._context import ActionScope, enter_scope
+from flyte._controller.contexts import task_context
+from flyte._controller.failures import error_of, failure_of
+from flyte._controller.limits import attempt_rules, check_inline_size, deadline_s, max_runtime_s, time_limit
+from flyte._controller.local_run import LocalRunSpec, payload_path
+from flyte._controller.process_environment import ProcessEnvironment
+from flyte._controller.progress import ActionFailure, RunProgress, TaskProgress
+from flyte._controller.stepping import await_in_context
+from flyte._controller.threads import ThreadPool
+from flyte._engine.attempts import Failure, Finish, after_failure
+from flyte._engine.names import ROOT_ACTION, child_name
+from flyte._store.journal import Journal
+from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
+from flyte._store.records import ActionKind, ActionRecord, ErrorRecord, action_id
+from flyte._store.writer import Writer, record_root_end
+from flyte.errors import ActionAbortedError
+from flyte.models import ActionPhase, GroupData, TaskContext
+from flyte.types._hashing import inputs_hash
+
+if TYPE_CHECKING:
+    from flyteidl2.task.common_pb2 import Inputs, Outputs
+
+    from flyte._authoring.task import AsyncFunctionTaskTemplate
+
+    Task = AsyncFunctionTaskTemplate[Any, Any, Any]
+
+LEFTOVER_GRACE_S = 5.0
+"""How long a finished attempt waits for what it left running to take its cancellation."""
+
+_RUNNING = ActionPhase.RUNNING.to_protobuf_value()
+_TASK = int(ActionKind.TASK)
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A running attempt, as `ActionScope.attempt` holds it.
+
+    Attributes:
+        group: The group the action was called in.
+        loop_task: The asyncio task its body runs in.
+        others: Further asyncio tasks that are inside a call made by this attempt.
+    """
+
+    task: Task
+    record: ActionRecord
+    progress: TaskProgress
+    group: GroupData | None
+    loop_task: asyncio.Task[Any] | None
+    others: set[asyncio.Task[Any]] = field(default_factory=set)
+    is_over: bool = False
+
+    def version(self) -> str:
+        """The version of the task that the cache knows; empty without a cache."""
+        return self.task.cache_version()
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One action from its call to its outcome."""
+
+    task: Task
+    inputs: Inputs
+    record: ActionRecord
+    progress: TaskProgress
+    scope: ActionScope | None
+    """The caller's; None for the root."""
+
+
+class LocalController:
+    """Executes one run. Lives on the engine's loop; `submit` and `submit_blocking` may be called from anywhere."""
+
+    def __init__(
+        self,
+        spec: LocalRunSpec,
+        writer: Writer,
+        threads: ThreadPool,
+        progress: RunProgress,
+        env_vars: Mapping[str, str] | None = None,
+    ) -> None:
+        self.spec = spec
+        self._loop = asyncio.get_running_loop()
+        self._writer = writer
+        self._journal = Journal(writer, self._loop)
+        self._threads = threads
+        self._progress = progress
+        self._environment = ProcessEnvironment(env_vars)
+        self._actions = 0
+
+    async def run_root(self, task: Task, inputs: Inputs) -> Outputs:
+        """The outputs of the root task, after its action and the run are recorded as succeeded.
+
+        Raises:
+            BaseRuntimeError: the task failed; the run is recorded as failed.
+            asyncio.CancelledError: the run was aborted and is recorded so.
+        """
+        self._progress.root = TaskProgress(task.name)
+        record = self._new_record(task, ROOT_ACTION, parent_id=None, group=None)
+        try:
+            return await self._execute(_Call(task, inputs, record, self._progress.root, scope=None))
+        finally:
+            self._environment.restore()
+            await self._journal.close()
+
+    async def submit(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs `task` as a child action of `scope`; from another loop too."""
+        if asyncio.get_running_loop() is not self._loop:
+            return await asyncio.wrap_future(self._submit_to_loop(scope, task, args, kwargs))
+        parent: Attempt = scope.attempt
+        if parent.is_over:
+            raise ActionAbortedError(
+                f"task {task.name!r} was called by action {scope.action_name!r}, which is over: await every call "
+                "before the task that makes it returns."
+            )
+        here = asyncio.current_task()
+        if here is not None and here is not parent.loop_task:
+            parent.others.add(here)
+            try:
+                return await self._call_child(scope, parent, task, args, kwargs)
+            finally:
+                parent.others.discard(here)
+        return await self._call_child(scope, parent, task, args, kwargs)
+
+    def submit_blocking(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs `task` as a child action of `scope` while this thread waits."""
+        try:
+            return self._submit_to_loop(scope, task, args, kwargs).result()
+        except FutureCancelledError:
+            raise ActionAbortedError(f"the call of task {task.name!r} was aborted.") from None
+
+    def _submit_to_loop(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(self.submit(scope, task, args, kwargs), self._loop)
+
+    async def _call_child(
+        self, scope: ActionScope, parent: Attempt, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        codec = task.codec
+        if args:
+            kwargs = task.interface.convert_to_kwargs(*args, **kwargs)
+        inputs = await self._convert(codec.encode_inputs, kwargs, codec.blocking)
+        group = scope.group
+        name = child_name(
+            scope.action_name, task.name, inputs_hash(inputs), group.name if group else None, scope.call_counts
+        )
+        record = self._new_record(task, name, parent.record.action_id, group)
+        outputs = await self._execute(_Call(task, inputs, record, parent.progress.child(task.name), scope))
+        return await self._convert(codec.decode_outputs, outputs, codec.blocking)
+
+    def _new_record(self, task: Task, name: str, parent_id: int | None, group: GroupData | None) -> ActionRecord:
+        self._actions += 1
+        now_us = time.time_ns() // 1000
+        return ActionRecord(
+            action_id=action_id(self.spec.run_id, self._actions),
+            run_id=self.spec.run_id,
+            name=name,
+            parent_id=parent_id,
+            kind=_TASK,
+            task_name=task.name,
+            group_name=group.name if group else None,
+            phase=_RUNNING,
+            attempt_no=1,
+            created_us=now_us,
+            started_us=now_us,
+        )
+
+    async def _execute(self, call: _Call) -> Outputs:
+        record = call.record
+        data = call.inputs.SerializeToString(deterministic=True)
+        check_inline_size(call.task, "inputs", len(data))
+        if len(data) <= INLINE_LIMIT_BYTES:
+            record.inputs = data
+        else:
+            record.inputs_file = await self._spill(record, "inputs.pb", data)
+        call.progress.started += 1
+        self._journal.started(record)
+        try:
+            result = await self._attempts(call)
+            if isinstance(result, Finish):
+                raise await self._record_failure(call, result)
+            await self._record_success(call, result)
+            return result
+        except asyncio.CancelledError:
+            if record.ended_us is None:
+                await self._record_end(call, ActionPhase.ABORTED)
+            raise
+
+    async def _attempts(self, call: _Call) -> Outputs | Finish:
+        task = call.task
+        bound_s = deadline_s(task)
+        if bound_s is None:
+            return await self._attempts_without_deadline(call)
+        try:
+            async with asyncio.timeout(bound_s) as deadline:
+                return await self._attempts_without_deadline(call)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            return Finish(ActionPhase.TIMED_OUT, time_limit(task, "DEADLINE_EXCEEDED", bound_s))
+
+    async def _attempts_without_deadline(self, call: _Call) -> Outputs | Finish:
+        record = call.record
+        while True:
+            result = await self._attempt(call)
+            if not isinstance(result, Failure):
+                return result
+            decision = after_failure(record.attempt_no, result, attempt_rules(call.task))
+            if isinstance(decision, Finish):
+                return decision
+            await asyncio.sleep(decision.delay_s)
+            record.attempt_no = decision.attempt_no
+
+    async def _attempt(self, call: _Call) -> Outputs | Failure:
+        task = call.task
+        scope = call.scope
+        loop_task = asyncio.current_task()
+        attempt = Attempt(task, call.record, call.progress, scope.group if scope else None, loop_task)
+        context = copy_context()
+        context.run(
+            enter_scope,
+            ActionScope(
+                action_name=call.record.name,
+                controller=self,
+                make_context=self._task_context,
+                custom_context=scope.custom_context if scope else self.spec.custom_context,
+                attempt=attempt,
+            ),
+        )
+        try:
+            self._environment.apply(task)
+            bound_s = max_runtime_s(task)
+            if bound_s is None:
+                return await self._body(call, context.run, partial(await_in_context, context))
+            try:
+                async with asyncio.timeout(bound_s) as limit:
+                    return await self._body(call, context.run, partial(await_in_context, context))
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                return time_limit(task, "MAX_RUNTIME_EXCEEDED", bound_s)
+        except asyncio.CancelledError as error:
+            if loop_task is not None and loop_task.cancelling():
+                raise
+            # Nobody asked this action to stop: its own code raised it.
+            return failure_of(error)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            return failure_of(error)
+        finally:
+            attempt.is_over = True
+            if attempt.others:
+                await self._stop_leftovers(attempt)
+
+    async def _body(self, call: _Call, run_in_context: Callable[..., Any], await_it: Callable[[Any], Any]) -> Outputs:
+        task, codec = call.task, call.task.codec
+        kwargs = await self._convert(codec.decode_inputs, call.inputs, codec.blocking)
+        if task.is_async:
+            value = await await_it(task.func(**kwargs))
+        else:
+            value = await self._threads.run(partial(_call_sync, run_in_context, task.func, kwargs))
+        outputs = await self._convert(codec.encode_outputs, value, codec.blocking)
+        check_inline_size(task, "outputs", outputs.ByteSize())
+        return outputs
+
+    async def _convert(self, convert: Callable[[Any], Any], value: Any, blocking: bool) -> Any:
+        if not blocking:
+            return convert(value)
+        return await self._threads.run(partial(copy_context().run, convert, value))
+
+    async def _stop_leftovers(self, attempt: Attempt) -> None:
+        leftovers = list(attempt.others)
+        for loop_task in leftovers:
+            loop_task.cancel()
+        await asyncio.wait(leftovers, timeout=LEFTOVER_GRACE_S)
+
+    async def _record_success(self, call: _Call, outputs: Outputs) -> None:
+        data = outputs.SerializeToString(deterministic=True)
+        if len(data) <= INLINE_LIMIT_BYTES:
+            call.record.outputs = data
+        else:
+            call.record.outputs_file = await self._spill(call.record, "outputs.pb", data)
+        await self._record_end(call, ActionPhase.SUCCEEDED)
+
+    async def _record_failure(self, call: _Call, finish: Finish) -> Exception:
+        failure = finish.failure
+        call.record.error = ErrorRecord(
+            failure.code, failure.kind, failure.message, failure.worker, failure.traceback
+        ).to_json()
+        self._progress.failed(ActionFailure(call.record.name, call.record.task_name, failure.code, failure.message))
+        await self._record_end(call, finish.phase)
+        return error_of(failure)
+
+    async def _record_end(self, call: _Call, phase: ActionPhase) -> None:
+        record = call.record
+        record.phase = phase.to_protobuf_value()
+        record.ended_us = time.time_ns() // 1000
+        call.progress.ended[phase] += 1
+        if record.parent_id is None:
+            await self._journal.commit(record_root_end(record.row(), record.run_id, record.phase, record.ended_us))
+        elif phase is ActionPhase.ABORTED:
+            # Its caller is being cancelled and waits for nothing; the run's end waits for this commit.
+            self._journal.noted(record)
+        else:
+            await self._journal.ended(record)
+
+    async def _spill(self, record: ActionRecord, file_name: str, data: bytes) -> str:
+        path = payload_path(self.spec.name, record.name, file_name)
+        result: str = await self._threads.run(partial(spill, self.spec.home, path, data))
+        return result
+
+    def _task_context(self, scope: ActionScope) -> TaskContext:
+        attempt: Attempt = scope.attempt
+        return task_context(self.spec, scope, attempt.record, attempt.group)
+
+
+def _call_sync(run_in_context: Callable[..., Any], function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+    try:
+        return run_in_context(function, **kwargs)
+    except StopIteration as error:
+        # It would end the coroutine that waits for this call, as if nothing had happened.
+        raise RuntimeError("the task raised StopIteration") from error

@@ -1,0 +1,41 @@
+"""What a local run is and where its files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+RUNS_FOLDER = "runs"
+
+
+def run_folder(home: Path, run_name: str) -> Path:
+    """The folder of a run: payloads too large for the database, raw data, and what its tasks write."""
+    return home / RUNS_FOLDER / run_name
+
+
+def payload_path(run_name: str, action_name: str, file_name: str) -> str:
+    """Where a payload of an action is kept, relative to the home folder."""
+    return f"{RUNS_FOLDER}/{run_name}/{action_name}/{file_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRunSpec:
+    """The settings of one local run, known before its first action.
+
+    Attributes:
+        run_base_dir: Parent of the folders its actions write to.
+        raw_data_path: Prefix of offloaded data.
+    """
+
+    run_id: int
+    name: str
+    home: Path
+    start_time: datetime
+    run_base_dir: str
+    raw_data_path: str
+    project: str | None = None
+    domain: str | None = None
+    org: str | None = None
+    custom_context: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,76 @@
+"""Environment variables and secrets of tasks that share one process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from flyte.errors import RuntimeUserError
+
+
+class ProcessEnvironment:
+    """What one local run changed in `os.environ`.
+
+    All tasks of a local run live in this process, so two environments cannot give one variable two values.
+    """
+
+    def __init__(self, env_vars: Mapping[str, str] | None = None) -> None:
+        self._set_by: dict[str, str] = {}
+        self._before: dict[str, str | None] = {}
+        self._set(env_vars or {}, "the run")
+
+    def apply(self, task: Any) -> None:
+        """The variables of the task's environment are set, and its secrets are known to be there.
+
+        Raises:
+            RuntimeUserError: code `EnvironmentConflict`, another environment set a variable to another value; code
+                `SecretNotFound`, a declared secret is in no variable.
+        """
+        if task.env_vars:
+            self._set(task.env_vars, f"the environment of task {task.name!r}")
+        if task.secrets:
+            _check_secrets(task)
+
+    def restore(self) -> None:
+        """`os.environ` is as it was before the run, in what the run changed."""
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._before.clear()
+        self._set_by.clear()
+
+    def _set(self, env_vars: Mapping[str, str], owner: str) -> None:
+        for name, value in env_vars.items():
+            first_owner = self._set_by.setdefault(name, owner)
+            if first_owner == "the run" != owner:
+                continue
+            if first_owner != owner and os.environ.get(name) != value:
+                raise RuntimeUserError(
+                    "EnvironmentConflict",
+                    f"{owner} sets {name}={value!r}, but {first_owner} set it to {os.environ.get(name)!r}: local tasks "
+                    "share one process. Give the variables different names, or set it for the whole run with "
+                    "`with_runcontext(env_vars=...)` or `flyte run --env`.",
+                )
+            self._before.setdefault(name, os.environ.get(name))
+            os.environ[name] = value
+
+
+def _check_secrets(task: Any) -> None:
+    secrets = task.secrets if isinstance(task.secrets, list) else [task.secrets]
+    for secret in secrets:
+        variable = getattr(secret, "as_env_var", None) or str(secret).upper().replace("-", "_")
+        if getattr(secret, "mount", None) is not None:
+            raise RuntimeUserError(
+                "SecretNotFound",
+                f"task {task.name!r} wants a secret mounted at {secret.mount}, which local runs cannot do: read it "
+                "from an environment variable, with `flyte.Secret(key, as_env_var=...)`.",
+            )
+        if variable not in os.environ:
+            raise RuntimeUserError(
+                "SecretNotFound",
+                f"task {task.name!r} needs the secret {getattr(secret, 'key', secret)!r}: local runs read it from the "
+                f"environment variable {variable}, which is not set.",
+            )

@@ -1,0 +1,24 @@
+"""The two loggers: `flyte.user` for tasks, `flyte` for this package. Levels come from the environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+
+def _configured(name: str, variable: str, default: int) -> logging.Logger:
+    """The logger `name` at the level in `variable`: a number, or a name such as `debug`."""
+    logger = logging.getLogger(name)
+    text = os.environ.get(variable, "").strip().upper()
+    level = int(text) if text.isdigit() else logging.getLevelNamesMapping().get(text, default)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(level)
+    if not logger.handlers and name == "flyte":
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+    return logger
+
+
+system_logger = _configured("flyte", "LOG_LEVEL", logging.WARNING)
+logger = _configured("flyte.user", "USER_LOG_LEVEL", logging.INFO)

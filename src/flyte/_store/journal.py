@@ -1,0 +1,130 @@
+"""The records of one run on their way from its event loop to the writer.
+
+Outcomes made in the same turn of the loop travel together, and their callers wake together after the commit. An action
+that lasts is written once when it has run for a moment, so that others can see it, and again when it ends; one that is
+over before is written once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from flyte._store.records import ActionRecord
+from flyte._store.writer import ActionRow, Change, Writer, record_actions
+from flyte.errors import StoreError
+
+SHOW_AFTER_S = 0.1
+"""How long an action runs before it is recorded as running."""
+
+_BATCH_ROWS = 512
+"""An outcome batch this large is handed over in mid-turn, so that the writer works beside a busy loop."""
+
+_Waiter = tuple[int, "asyncio.Future[None]"]
+
+
+class Journal:
+    """Records the actions of one run. Call it on the loop it was made for."""
+
+    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
+        self._writer = writer
+        self._loop = loop
+        self._rows: list[ActionRow] = []
+        self._waiters: list[_Waiter] = []
+        self._unwritten: dict[int, ActionRecord] = {}
+        self._is_flush_due = False
+        self._in_flight = 0
+        self._idle: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def started(self, record: ActionRecord) -> None:
+        """The action runs; it is written if it still does in a moment."""
+        self._unwritten[record.action_id] = record
+        if self._timer is None:
+            self._timer = self._loop.call_later(SHOW_AFTER_S, self._show_running)
+
+    def ended(self, record: ActionRecord) -> asyncio.Future[None]:
+        """The action is over; the future is done when that is committed, or fails with `StoreError`."""
+        future = self._loop.create_future()
+        self._waiters.append((record.action_id, future))
+        self.noted(record)
+        return future
+
+    def noted(self, record: ActionRecord) -> None:
+        """The action's state goes to the store with the next commit; nobody waits for it."""
+        self._unwritten.pop(record.action_id, None)
+        self._rows.append(record.row())
+        if len(self._rows) >= _BATCH_ROWS:
+            self._flush()
+        elif not self._is_flush_due:
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
+
+    async def commit(self, change: Change) -> object:
+        """Commit one other change, in order with the records, and return its result."""
+        self._flush()
+        future: asyncio.Future[object] = self._loop.create_future()
+
+        def done(result: object, error: StoreError | None) -> None:
+            self._loop.call_soon_threadsafe(_settle, future, result, error)
+
+        self._writer.submit(change, done)
+        return await future
+
+    async def close(self) -> None:
+        """Everything recorded is committed, or has failed its waiters."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flush()
+        if self._in_flight:
+            self._idle = self._loop.create_future()
+            await self._idle
+
+    def _show_running(self) -> None:
+        self._timer = None
+        started_before_us = time.time_ns() // 1000 - round(SHOW_AFTER_S * 1_000_000)
+        while self._unwritten:
+            action_id, record = next(iter(self._unwritten.items()))
+            if record.created_us > started_before_us:
+                self._timer = self._loop.call_later(SHOW_AFTER_S, self._show_running)
+                break
+            del self._unwritten[action_id]
+            self._rows.append(record.row())
+        self._flush()
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        if not self._rows:
+            return
+        rows, waiters = self._rows, self._waiters
+        self._rows, self._waiters = [], []
+        self._in_flight += 1
+
+        def done(refused: frozenset[int], error: StoreError | None) -> None:
+            self._loop.call_soon_threadsafe(self._committed, waiters, refused, error)
+
+        self._writer.submit(record_actions(rows), done)
+
+    def _committed(self, waiters: Sequence[_Waiter], refused: frozenset[int], error: StoreError | None) -> None:
+        self._in_flight -= 1
+        for action_id, future in waiters:
+            if future.cancelled():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            elif action_id in refused:
+                future.set_exception(StoreError("the action was already recorded as ended by another process."))
+            else:
+                future.set_result(None)
+        if self._idle is not None and not self._in_flight and not self._idle.done():
+            self._idle.set_result(None)
+
+
+def _settle(future: asyncio.Future[object], result: object, error: StoreError | None) -> None:
+    if future.cancelled():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,44 @@
+-- Times are microseconds since 1970 in UTC. Phases and kinds are the numbers of the Flyte 2 protocol.
+
+CREATE TABLE run (
+    run_id           INTEGER PRIMARY KEY,
+    name             TEXT    NOT NULL UNIQUE,
+    project          TEXT,
+    domain           TEXT,
+    org              TEXT,
+    task_name        TEXT    NOT NULL,
+    version          TEXT    NOT NULL DEFAULT '',
+    mode             TEXT    NOT NULL,
+    phase            INTEGER NOT NULL,
+    created_us       INTEGER NOT NULL,
+    ended_us         INTEGER,
+    labels           TEXT    NOT NULL DEFAULT '{}',
+    -- Who executes the run: with these it can be told whether that process still lives.
+    owner_host       TEXT    NOT NULL,
+    owner_boot_id    TEXT    NOT NULL,
+    owner_pid        INTEGER NOT NULL,
+    owner_started_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE action (
+    -- run_id << 32 | sequence number in the run: the actions of a run lie together, in the order they were made.
+    action_id    INTEGER PRIMARY KEY,
+    run_id       INTEGER NOT NULL,
+    name         TEXT    NOT NULL,
+    parent_id    INTEGER,
+    kind         INTEGER NOT NULL,
+    task_name    TEXT    NOT NULL,
+    group_name   TEXT,
+    phase        INTEGER NOT NULL,
+    attempt_no   INTEGER NOT NULL,
+    created_us   INTEGER NOT NULL,
+    started_us   INTEGER,
+    ended_us     INTEGER,
+    -- Serialized `flyteidl2.task.Inputs` and `Outputs`: in the row, or in a file whose path is relative to the home.
+    inputs       BLOB,
+    inputs_file  TEXT,
+    outputs      BLOB,
+    outputs_file TEXT,
+    error        TEXT,
+    UNIQUE (run_id, name)
+) STRICT;

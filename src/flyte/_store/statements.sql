@@ -1,0 +1,62 @@
+-- name: insert_run
+INSERT INTO run (name, project, domain, org, task_name, version, mode, phase, created_us, labels,
+                 owner_host, owner_boot_id, owner_pid, owner_started_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO NOTHING;
+
+-- name: record_actions
+-- {rows} is one group of placeholders an action. A terminal record is never written over.
+INSERT INTO action (action_id, run_id, name, parent_id, kind, task_name, group_name, phase, attempt_no,
+                    created_us, started_us, ended_us, inputs, inputs_file, outputs, outputs_file, error)
+VALUES {rows}
+ON CONFLICT (action_id) DO UPDATE
+   SET phase = excluded.phase, attempt_no = excluded.attempt_no, started_us = excluded.started_us,
+       ended_us = excluded.ended_us, outputs = excluded.outputs, outputs_file = excluded.outputs_file,
+       error = excluded.error
+ WHERE action.phase IN (1, 2, 3, 4, 9) AND action.attempt_no <= excluded.attempt_no;
+
+-- name: end_run
+UPDATE run SET phase = ?, ended_us = ? WHERE run_id = ? AND phase IN (1, 2, 3, 4, 9);
+
+-- name: run_by_name
+SELECT * FROM run WHERE name = ?;
+
+-- name: list_runs
+SELECT * FROM run
+ WHERE (:before_run_id IS NULL OR run_id < :before_run_id)
+   AND (:phases IS NULL OR phase IN (SELECT value FROM json_each(:phases)))
+   AND (:task_name IS NULL OR task_name = :task_name)
+   AND (:created_after_us IS NULL OR created_us >= :created_after_us)
+   AND (:created_before_us IS NULL OR created_us < :created_before_us)
+   AND (:labels IS NULL OR NOT EXISTS (
+           SELECT 1 FROM json_each(:labels) AS wanted
+            WHERE wanted.value IS NOT (SELECT had.value FROM json_each(run.labels) AS had WHERE had.key = wanted.key)))
+   AND (:label_keys IS NULL OR NOT EXISTS (
+           SELECT 1 FROM json_each(:label_keys) AS wanted
+            WHERE wanted.value NOT IN (SELECT had.key FROM json_each(run.labels) AS had)))
+ ORDER BY run_id DESC
+ LIMIT :limit;
+
+-- name: action_by_name
+SELECT action.*, parent.name AS parent_name
+  FROM action LEFT JOIN action AS parent ON parent.action_id = action.parent_id
+ WHERE action.run_id = ? AND action.name = ?;
+
+-- name: list_actions
+SELECT action.*, parent.name AS parent_name
+  FROM action LEFT JOIN action AS parent ON parent.action_id = action.parent_id
+ WHERE action.action_id > :after_action_id AND action.action_id < (:run_id + 1) << 32
+   AND (:phases IS NULL OR action.phase IN (SELECT value FROM json_each(:phases)))
+ ORDER BY action.action_id
+ LIMIT :limit;
+
+-- name: count_actions
+SELECT task_name, phase, count(*) AS count
+  FROM action
+ WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32
+ GROUP BY task_name, phase
+ ORDER BY min(action_id);
+
+-- name: abort_open_actions
+UPDATE action SET phase = 7, ended_us = :ended_us
+ WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32 AND phase IN (1, 2, 3, 4, 9);

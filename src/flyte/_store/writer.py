@@ -1,0 +1,194 @@
+"""The one thread that writes to a database, and its group commit.
+
+Everything that waits goes into one transaction, and the callers are told after it is committed. SQLite lets go of the
+interpreter lock for as long as a statement runs, so many rows go into one statement: the loop that makes the actions
+and the thread that records them then really run side by side.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from flyte._store.database import DATABASE_FILE, connect, store_errors
+from flyte._store.records import ACTION_COLUMNS, NewRun
+from flyte._store.statements import statement
+from flyte.errors import StoreError
+from flyte.models import ActionPhase
+
+ActionRow = tuple[Any, ...]
+Change = Callable[[sqlite3.Connection], Any]
+Done = Callable[[Any, StoreError | None], None]
+
+_ROWS_PER_STATEMENT = (512, 64, 8, 1)
+"""Few sizes, so that few statements are compiled; the largest stays under SQLite's 32,766 parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    change: Change
+    done: Done
+
+
+class Writer:
+    """Commits changes to one database, in the order they were submitted. Safe to call from any thread."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._path = home / DATABASE_FILE
+        self._connection = connect(self._path)
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write_until_closed, name="flyte-store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, change: Change, done: Done) -> None:
+        """`done(result, error)` is called on the writer's thread once `change` is committed, or could not be."""
+        self._queue.put(_Write(change, done))
+
+    def write(self, change: Change) -> Any:
+        """Commit `change` and return its result, blocking this thread.
+
+        Raises:
+            StoreError: the change could not be committed; nothing of it was.
+        """
+        finished = threading.Event()
+        outcome: list[Any] = []
+
+        def done(result: Any, error: StoreError | None) -> None:
+            outcome.extend((result, error))
+            finished.set()
+
+        self.submit(change, done)
+        finished.wait()
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result
+
+    def close(self) -> None:
+        """What was submitted is committed, the thread has ended, the database is closed."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _write_until_closed(self) -> None:
+        is_open = True
+        while is_open:
+            batch = []
+            write = self._queue.get()
+            try:
+                while write is not None:
+                    batch.append(write)
+                    write = self._queue.get_nowait()
+                is_open = False
+            except Empty:
+                pass
+            if batch:
+                self._commit(batch)
+        self._connection.close()
+
+    def _commit(self, batch: Sequence[_Write]) -> None:
+        try:
+            results = self._transact(batch)
+        except StoreError as error:
+            if len(batch) == 1:
+                batch[0].done(None, error)
+                return
+            # One bad change must not take the others with it.
+            for write in batch:
+                self._commit([write])
+            return
+        for write, result in zip(batch, results, strict=True):
+            write.done(result, None)
+
+    def _transact(self, batch: Sequence[_Write]) -> list[Any]:
+        connection = self._connection
+        with store_errors(self._path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                results = [write.change(connection) for write in batch]
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        return results
+
+
+def insert_run(run: NewRun) -> Change:
+    """A change that adds a run; its result is the new `run_id`, or None where a run of that name exists."""
+
+    def change(connection: sqlite3.Connection) -> int | None:
+        cursor = connection.execute(statement("insert_run"), run.row())
+        return cursor.lastrowid if cursor.rowcount == 1 else None
+
+    return change
+
+
+def end_run(run_id: int, phase: int, ended_us: int) -> Change:
+    """A change that records a run's end; its result tells whether the run was still open."""
+
+    def change(connection: sqlite3.Connection) -> bool:
+        return connection.execute(statement("end_run"), (phase, ended_us, run_id)).rowcount == 1
+
+    return change
+
+
+def abort_run(run_id: int, ended_us: int) -> Change:
+    """A change that records a run, and whatever of it is still open, as aborted; its result is as of `end_run`."""
+    end = end_run(run_id, ActionPhase.ABORTED.to_protobuf_value(), ended_us)
+
+    def change(connection: sqlite3.Connection) -> bool:
+        connection.execute(statement("abort_open_actions"), {"run_id": run_id, "ended_us": ended_us})
+        return bool(end(connection))
+
+    return change
+
+
+def record_root_end(row: ActionRow, run_id: int, phase: int, ended_us: int) -> Change:
+    """A change that records the end of a run and of its root action, both or neither."""
+    record_root, end = record_actions([row]), end_run(run_id, phase, ended_us)
+
+    def change(connection: sqlite3.Connection) -> bool:
+        record_root(connection)
+        return bool(end(connection))
+
+    return change
+
+
+def record_actions(rows: Sequence[ActionRow]) -> Change:
+    """A change that writes actions; its result is the ids of those that had ended already, and stay as they were."""
+
+    def change(connection: sqlite3.Connection) -> frozenset[int]:
+        refused: frozenset[int] = frozenset()
+        start = 0
+        for size in _ROWS_PER_STATEMENT:
+            while len(rows) - start >= size:
+                chunk = rows[start : start + size]
+                cursor = connection.execute(_record_statement(size), tuple(chain.from_iterable(chunk)))
+                if cursor.rowcount != size:
+                    refused |= _refused(connection, chunk)
+                start += size
+        return refused
+
+    return change
+
+
+@cache
+def _record_statement(row_count: int) -> str:
+    row = f"({', '.join('?' * ACTION_COLUMNS)})"
+    return statement("record_actions").replace("{rows}", ", ".join([row] * row_count))
+
+
+def _refused(connection: sqlite3.Connection, rows: Sequence[ActionRow]) -> frozenset[int]:
+    query = "SELECT phase, attempt_no, started_us, ended_us FROM action WHERE action_id = ?"
+    wanted = {row[0]: row[7:9] + row[10:12] for row in rows}
+    return frozenset(
+        key for key, state in wanted.items() if tuple(connection.execute(query, (key,)).fetchone()) != state
+    )

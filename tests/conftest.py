@@ -1,0 +1,24 @@
+"""What every test gets: a home folder of its own, and an engine that is gone when the test is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def flyte_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """`FLYTE_HOME` of this test."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("FLYTE_HOME", str(home))
+    yield home
+    # A test that never ran anything must not pay for importing what runs.
+    if "flyte._run" in sys.modules:
+        from flyte._run import initialization
+        from flyte._run.engine import close_engine
+
+        close_engine()
+        initialization.reset()
