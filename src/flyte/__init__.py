@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from flyte._authoring.cache import Cache as Cache
     from flyte._authoring.cache import CachePolicy as CachePolicy
     from flyte._authoring.cache import CacheRequest as CacheRequest
+    from flyte._authoring.custom_context import custom_context as custom_context
+    from flyte._authoring.custom_context import get_custom_context as get_custom_context
     from flyte._authoring.devices import AMD_GPU as AMD_GPU
     from flyte._authoring.devices import APPLE_SILICON as APPLE_SILICON
     from flyte._authoring.devices import GPU as GPU
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
     from flyte._authoring.devices import Neuron as Neuron
     from flyte._authoring.documentation import Documentation as Documentation
     from flyte._authoring.environment import Environment as Environment
-    from flyte._authoring.environment import TaskEnvironment as TaskEnvironment
-    from flyte._authoring.group import custom_context as custom_context
-    from flyte._authoring.group import get_custom_context as get_custom_context
+    from flyte._authoring.function_task import AsyncFunctionTaskTemplate as AsyncFunctionTaskTemplate
     from flyte._authoring.group import group as group
     from flyte._authoring.image import Image as Image
     from flyte._authoring.link import Link as Link
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from flyte._authoring.reuse import ReusePolicy as ReusePolicy
     from flyte._authoring.secret import Secret as Secret
     from flyte._authoring.secret import SecretRequest as SecretRequest
-    from flyte._authoring.task import AsyncFunctionTaskTemplate as AsyncFunctionTaskTemplate
     from flyte._authoring.task import TaskTemplate as TaskTemplate
+    from flyte._authoring.task_environment import TaskEnvironment as TaskEnvironment
     from flyte._authoring.timeout import Timeout as Timeout
     from flyte._authoring.timeout import TimeoutType as TimeoutType
     from flyte._authoring.triggers import Cron as Cron
@@ -57,10 +57,12 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "_authoring.cache": "Cache CachePolicy CacheRequest",
+    "_authoring.custom_context": "custom_context get_custom_context",
     "_authoring.devices": "AMD_GPU APPLE_SILICON GPU HABANA_GAUDI TPU Device DeviceClass Neuron",
     "_authoring.documentation": "Documentation",
-    "_authoring.environment": "Environment TaskEnvironment",
-    "_authoring.group": "custom_context get_custom_context group",
+    "_authoring.environment": "Environment",
+    "_authoring.function_task": "AsyncFunctionTaskTemplate",
+    "_authoring.group": "group",
     "_authoring.image": "Image",
     "_authoring.link": "Link",
     "_authoring.pod": "PodTemplate",
@@ -68,7 +70,8 @@ _MODULES = {
     "_authoring.retry": "Backoff RetryStrategy",
     "_authoring.reuse": "ReusePolicy",
     "_authoring.secret": "Secret SecretRequest",
-    "_authoring.task": "AsyncFunctionTaskTemplate TaskTemplate",
+    "_authoring.task": "TaskTemplate",
+    "_authoring.task_environment": "TaskEnvironment",
     "_authoring.timeout": "Timeout TimeoutType",
     "_authoring.triggers": "Cron FixedRate Trigger TriggerTime",
     "_context": "ctx",
@@ -82,6 +85,9 @@ _PACKAGES = frozenset({"config", "errors", "models", "report", "syncify", "types
 __all__ = [
     "AMD_GPU",
     "APPLE_SILICON",
+    "GPU",
+    "HABANA_GAUDI",
+    "TPU",
     "AsyncFunctionTaskTemplate",
     "Backoff",
     "BaseCheckpoint",
@@ -95,8 +101,6 @@ __all__ = [
     "Documentation",
     "Environment",
     "FixedRate",
-    "GPU",
-    "HABANA_GAUDI",
     "Image",
     "Link",
     "Neuron",
@@ -106,7 +110,6 @@ __all__ = [
     "ReusePolicy",
     "Secret",
     "SecretRequest",
-    "TPU",
     "TaskEnvironment",
     "TaskTemplate",
     "Timeout",

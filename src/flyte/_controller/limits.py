@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from flyte._engine.attempts import AttemptRules, Backoff, Failure
@@ -15,18 +14,8 @@ def attempt_rules(task: Any) -> AttemptRules:
     if strategy.backoff is None:
         return AttemptRules(strategy.count + 1)
     declared = strategy.backoff
-    backoff = Backoff(declared.base.total_seconds(), declared.factor, _seconds(declared.cap))
+    backoff = Backoff(declared.base.total_seconds(), declared.factor, declared.cap and declared.cap.total_seconds())
     return AttemptRules(strategy.count + 1, backoff)
-
-
-def max_runtime_s(task: Any) -> float | None:
-    """How long one attempt may run, in seconds; None without a bound."""
-    return None if task.timeout is None else _seconds(task.timeout.max_runtime)
-
-
-def deadline_s(task: Any) -> float | None:
-    """How long all attempts together may take, waits included, in seconds; None without a bound."""
-    return None if task.timeout is None else _seconds(task.timeout.deadline)
 
 
 def time_limit(task: Any, code: str, bound_s: float) -> Failure:
@@ -50,9 +39,3 @@ def check_inline_size(task: Any, side: str, size_bytes: int) -> None:
             f"the {side} of task {task.name!r} take {size_bytes:,} bytes, more than its max_inline_io_bytes of "
             f"{task.max_inline_io_bytes:,}: pass large data as a file, or raise `max_inline_io_bytes` on the task."
         )
-
-
-def _seconds(bound: timedelta | int | None) -> float | None:
-    if not bound:
-        return None
-    return bound.total_seconds() if isinstance(bound, timedelta) else float(bound)

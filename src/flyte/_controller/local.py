@@ -13,12 +13,13 @@ from concurrent.futures import CancelledError as FutureCancelledError
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.contexts import task_context
 from flyte._controller.failures import error_of, failure_of
-from flyte._controller.limits import attempt_rules, check_inline_size, deadline_s, max_runtime_s, time_limit
+from flyte._controller.hooks import has_hooks, run_with_hooks
+from flyte._controller.limits import attempt_rules, check_inline_size, time_limit
 from flyte._controller.local_run import LocalRunSpec, payload_path
 from flyte._controller.process_environment import ProcessEnvironment
 from flyte._controller.progress import ActionFailure, RunProgress, TaskProgress
@@ -37,9 +38,9 @@ from flyte.types._hashing import inputs_hash
 if TYPE_CHECKING:
     from flyteidl2.task.common_pb2 import Inputs, Outputs
 
-    from flyte._authoring.task import AsyncFunctionTaskTemplate
+    from flyte._authoring.function_task import AsyncFunctionTaskTemplate
 
-    Task = AsyncFunctionTaskTemplate[Any, Any, Any]
+Task: TypeAlias = "AsyncFunctionTaskTemplate[Any, Any, Any]"
 
 LEFTOVER_GRACE_S = 5.0
 """How long a finished attempt waits for what it left running to take its cancellation."""
@@ -68,7 +69,7 @@ class Attempt:
 
     def version(self) -> str:
         """The version of the task that the cache knows; empty without a cache."""
-        return self.task.cache_version()
+        return self.task.cache_version
 
 
 @dataclass(slots=True, eq=False)
@@ -202,7 +203,7 @@ class LocalController:
 
     async def _attempts(self, call: _Call) -> Outputs | Finish:
         task = call.task
-        bound_s = deadline_s(task)
+        bound_s = task.timeout.deadline_s
         if bound_s is None:
             return await self._attempts_without_deadline(call)
         try:
@@ -243,7 +244,7 @@ class LocalController:
         )
         try:
             self._environment.apply(task)
-            bound_s = max_runtime_s(task)
+            bound_s = task.timeout.max_runtime_s
             if bound_s is None:
                 return await self._body(call, context.run, partial(await_in_context, context))
             try:
@@ -270,7 +271,9 @@ class LocalController:
     async def _body(self, call: _Call, run_in_context: Callable[..., Any], await_it: Callable[[Any], Any]) -> Outputs:
         task, codec = call.task, call.task.codec
         kwargs = await self._convert(codec.decode_inputs, call.inputs, codec.blocking)
-        if task.is_async:
+        if has_hooks(task):
+            value = await await_it(run_with_hooks(task, kwargs))
+        elif task.is_async:
             value = await await_it(task.func(**kwargs))
         else:
             value = await self._threads.run(partial(_call_sync, run_in_context, task.func, kwargs))

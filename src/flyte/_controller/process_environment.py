@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from flyte._authoring.secret import secrets_of
 from flyte.errors import RuntimeUserError
 
 
@@ -59,18 +60,16 @@ class ProcessEnvironment:
 
 
 def _check_secrets(task: Any) -> None:
-    secrets = task.secrets if isinstance(task.secrets, list) else [task.secrets]
-    for secret in secrets:
-        variable = getattr(secret, "as_env_var", None) or str(secret).upper().replace("-", "_")
-        if getattr(secret, "mount", None) is not None:
+    for secret in secrets_of(task.secrets):
+        if secret.mount is not None:
             raise RuntimeUserError(
                 "SecretNotFound",
-                f"task {task.name!r} wants a secret mounted at {secret.mount}, which local runs cannot do: read it "
-                "from an environment variable, with `flyte.Secret(key, as_env_var=...)`.",
+                f"task {task.name!r} wants the secret {secret.key!r} as a file in {secret.mount}, which local runs "
+                "cannot give: read it from an environment variable, with `flyte.Secret(key, as_env_var=...)`.",
             )
-        if variable not in os.environ:
+        if secret.as_env_var not in os.environ:
             raise RuntimeUserError(
                 "SecretNotFound",
-                f"task {task.name!r} needs the secret {getattr(secret, 'key', secret)!r}: local runs read it from the "
-                f"environment variable {variable}, which is not set.",
+                f"task {task.name!r} needs the secret {secret.key!r}: local runs read it from the environment variable "
+                f"{secret.as_env_var}, which is not set.",
             )

@@ -31,5 +31,5 @@ def await_in_context(context: Context, coroutine: Coroutine[Any, Any, T]) -> Gen
             coroutine.close()
             raise
         except BaseException as error:
-            value = error  # type: ignore[assignment]
-            step = coroutine.throw  # type: ignore[assignment]
+            value = error
+            step = coroutine.throw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flyte.errors import ErrorKind
 from flyte.models import ActionPhase
 
 DEFAULT_FIRST_DELAY_S = 0.5
@@ -47,7 +48,7 @@ class Failure:
     """
 
     code: str
-    kind: str
+    kind: ErrorKind
     message: str
     recoverable: bool = True
     timed_out: bool = False

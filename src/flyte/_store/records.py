@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
+from flyte.errors import ErrorKind
 from flyte.models import ActionPhase
 
 SEQUENCE_BITS = 32
@@ -43,7 +44,7 @@ class ErrorRecord:
     """Why an action failed, as kept in its row."""
 
     code: str
-    kind: str
+    kind: ErrorKind
     message: str
     worker: str | None = None
     traceback: str | None = None

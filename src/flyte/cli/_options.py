@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from flyte.cli._moments import DATETIME_FORMS, parse_datetime
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Type of an option `KEY=VALUE`; the first `=` splits, so the value may hold more of them."""
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE.")
+    return key, value
+
+
+def moment(text: str) -> datetime:
+    """Type of an option that is a point in time; without an offset, on this machine's clock."""
+    try:
+        return parse_datetime(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{error}. Expected {DATETIME_FORMS}.") from None
+
+
+def project_options(command: F) -> F:
+    """`--project` and `--domain`."""
+    domain = click.option("-d", "--domain", metavar="NAME", help="Domain recorded with the run.")
+    return click.option("-p", "--project", metavar="NAME", help="Project recorded with the run.")(domain(command))

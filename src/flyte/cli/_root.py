@@ -1,0 +1,104 @@
+"""`flyte` itself: its options and the commands below it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import rich_click as click
+
+from flyte._version import __version__
+from flyte.cli._commands import RootGroup, refused
+from flyte.cli._session import OutputFormat, Session
+
+_ABSENT = (
+    "abort",
+    "build",
+    "create",
+    "delete",
+    "deploy",
+    "edit",
+    "prefetch",
+    "proxy",
+    "rerun",
+    "serve",
+    "signal",
+    "start",
+    "stop",
+    "update",
+    "whoami",
+)
+_NOT_SERVED = "concerns a control plane, which this release has no client for yet: leave it out."
+_LEVELS = {1: logging.WARNING, 2: logging.INFO, 3: logging.DEBUG}
+
+
+def _help_settings() -> dict[str, object]:
+    # Without a colour system, rich writes no codes at all; with `NO_COLOR` alone it still writes bold and dim.
+    plain = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    return {"force_terminal": None, "max_width": 120, "text_markup": "ansi", **plain}
+
+
+@click.group(
+    cls=RootGroup,
+    members={"get": "flyte.cli._get:get", "run": "flyte.cli._run:run"},
+    absent=dict.fromkeys(
+        _ABSENT, "needs a control plane, which this release has no client for yet: it runs tasks on this machine."
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _help_settings()},
+)
+@click.version_option(__version__, message="Flyte SDK version: %(version)s", help="Show the version.")
+@click.option("--endpoint", metavar="ADDRESS", help="Address of a control plane. Wins over the configuration.")
+@click.option("--org", metavar="NAME", help="Organisation recorded with runs. Wins over the configuration.")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Configuration file, instead of the first one found.",
+)
+@click.option(
+    "-of",
+    "--output-format",
+    "output",
+    type=click.Choice([each.value for each in OutputFormat]),
+    default=OutputFormat.TABLE.value,
+    show_default=True,
+    help="json and json-raw are for programs; table-simple draws no lines.",
+)
+@click.option("--no-progress", is_flag=True, help="Show nothing while a run goes on.")
+@click.option("-v", "--verbose", count=True, help="Log more: -v warnings, -vv information, -vvv all, with tracebacks.")
+@click.option(
+    "--user-log-level",
+    type=click.Choice(["debug", "info", "warning", "error", "critical"]),
+    help="Level of `flyte.logger`. [default: info]",
+)
+@refused("--insecure", takes_value=False, why=_NOT_SERVED)
+@refused("--auth-type", why=_NOT_SERVED)
+@refused("--image-builder", "--builder", why="has no use yet: images are declared in this release, and not built.")
+@refused("--log-format", why="is not there yet: logs are plain lines on stderr.")
+@refused("--reset-root-logger", takes_value=False, why="is not there yet: the root logger stays as it is.")
+@click.pass_context
+def flyte(
+    ctx: click.Context,
+    endpoint: str | None,
+    org: str | None,
+    config: Path | None,
+    output: str,
+    no_progress: bool,
+    verbose: int,
+    user_log_level: str | None,
+) -> None:
+    """Run typed Python tasks, and look at the runs afterwards.
+
+    Start with a file of tasks: flyte run FILE TASK. Without a file of your own: flyte run hello.
+    """
+    ctx.obj = Session(
+        output=OutputFormat(output),
+        config_file=config,
+        endpoint=endpoint,
+        org=org,
+        shows_progress=not no_progress,
+        log_level=_LEVELS.get(min(verbose, 3)),
+        user_log_level=getattr(logging, user_log_level.upper()) if user_log_level else None,
+    )

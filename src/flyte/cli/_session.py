@@ -1,0 +1,80 @@
+"""What the options of `flyte` itself say, for the commands below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flyte.cli._errors import CommandError
+
+if TYPE_CHECKING:
+    from flyte.config import Config
+
+
+class OutputFormat(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    TABLE_SIMPLE = "table-simple"
+    JSON_RAW = "json-raw"
+
+    @property
+    def is_document(self) -> bool:
+        """True for the formats that programs read."""
+        return self in (OutputFormat.JSON, OutputFormat.JSON_RAW)
+
+
+@dataclass(eq=False)
+class Session:
+    """One invocation of `flyte`."""
+
+    output: OutputFormat = OutputFormat.TABLE
+    config_file: Path | None = None
+    endpoint: str | None = None
+    org: str | None = None
+    shows_progress: bool = True
+    log_level: int | None = None
+    user_log_level: int | None = None
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration in force, the options applied.
+
+        Raises:
+            CommandError: a file that is named does not exist.
+        """
+        from dataclasses import replace
+
+        from flyte.config import auto
+
+        try:
+            config = auto(self.config_file)
+        except FileNotFoundError as error:
+            raise CommandError(f"there is no configuration file {error.filename}.") from None
+        platform = replace(config.platform, endpoint=self.endpoint or config.platform.endpoint)
+        return config.with_params(platform=platform, task=replace(config.task, org=self.org or config.task.org))
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """The options of `flyte run`."""
+
+    is_local: bool = False
+    name: str | None = None
+    project: str | None = None
+    domain: str | None = None
+    root_dir: Path | None = None
+    raw_data_path: str | None = None
+    env_vars: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def current_session() -> Session:
+    """The session of the command that runs now."""
+    return click.get_current_context().ensure_object(Session)

@@ -1,0 +1,142 @@
+"""Standard streams while something else is written to them: what tasks print is kept in order and whole."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from threading import Lock
+from typing import IO, Any
+
+
+class Lines:
+    """The lines written to some streams, in order, until someone takes them."""
+
+    def __init__(self) -> None:
+        self._finished: list[str] = []
+        self._lock = Lock()
+        self._pid = os.getpid()
+        self._is_released = False
+
+    def add(self, lines: list[str]) -> None:
+        """Lines without their ends."""
+        with self._lock:
+            self._finished += lines
+
+    def take(self) -> list[str]:
+        """What came since the last call."""
+        with self._lock:
+            lines, self._finished = self._finished, []
+        return lines
+
+    def release(self) -> None:
+        """From now on nobody takes lines."""
+        self._is_released = True
+
+    @property
+    def are_taken(self) -> bool:
+        """Whether lines must come here; in a forked child there is nobody to take them."""
+        return not self._is_released and os.getpid() == self._pid
+
+
+class LineStream(io.TextIOBase):
+    """Stands in for a stream of the terminal, and hands what is written to it to `lines`, line by line.
+
+    A line that is drawn over with carriage returns, as progress bars do, counts once it ends.
+    """
+
+    def __init__(self, stream: IO[str], lines: Lines) -> None:
+        self.stream = stream
+        self._lines = lines
+        self._unfinished = ""
+        self._lock = Lock()
+
+    def write(self, text: str) -> int:
+        if not self._lines.are_taken:
+            return self.stream.write(text)
+        with self._lock:
+            *lines, self._unfinished = (self._unfinished + text).split("\n")
+            self._lines.add([_as_drawn(line) for line in lines])
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._lines.are_taken:
+            self.stream.flush()
+
+    def finish_line(self) -> None:
+        """What was written of a line that did not end counts as one."""
+        with self._lock:
+            if self._unfinished:
+                self._lines.add([_as_drawn(self._unfinished)])
+                self._unfinished = ""
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _as_drawn(line: str) -> str:
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+@contextmanager
+def in_place_of(streams: dict[str, LineStream]) -> Iterator[None]:
+    """`sys.stdout` and `sys.stderr`, by name, are `streams`, for log handlers that hold the real ones too."""
+    before = {name: getattr(sys, name) for name in streams}
+    handlers = [
+        (handler, handler.setStream(stand_in))
+        for handler in _stream_handlers()
+        for stand_in in streams.values()
+        if handler.stream is stand_in.stream
+    ]
+    for name, stand_in in streams.items():
+        setattr(sys, name, stand_in)
+    try:
+        yield
+    finally:
+        for name, stream in before.items():
+            # A task may have put its own stream there, and not taken it away.
+            if getattr(sys, name) is streams[name]:
+                setattr(sys, name, stream)
+        for handler, stream in handlers:
+            if isinstance(handler.stream, LineStream):
+                handler.setStream(stream)
+
+
+def _stream_handlers() -> Iterator[logging.StreamHandler[Any]]:
+    loggers = [logging.getLogger(), *(each for each in logging.root.manager.loggerDict.values())]
+    for logger in loggers:
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.StreamHandler):
+                yield handler
+
+
+@contextmanager
+def task_output_on_stderr() -> Iterator[None]:
+    """What tasks, their libraries and child processes write to stdout goes to stderr: stdout is for one document."""
+    sys.stdout.flush()
+    with redirect_stdout(sys.stderr):
+        try:
+            stdout_fd, stderr_fd = sys.__stdout__.fileno(), sys.stderr.fileno()  # type: ignore[union-attr]
+        except (AttributeError, OSError, ValueError):
+            # Not real files, or none at all: Python's own level has to do.
+            yield
+            return
+        saved_fd = os.dup(stdout_fd)
+        os.dup2(stderr_fd, stdout_fd)
+        try:
+            yield
+        finally:
+            os.dup2(saved_fd, stdout_fd)
+            os.close(saved_fd)

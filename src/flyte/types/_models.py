@@ -1,0 +1,140 @@
+"""Pydantic models: their schema, and their values as plain data.
+
+A model travels as the msgpack document of its JSON form, with enums by member name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flyteidl2.core.literals_pb2 import Literal
+from flyteidl2.core.types_pb2 import LiteralType
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticSerializationError
+
+from flyte.types._converter import PlainConverter
+from flyte.types._documents import MODEL_TAG, read_document, struct_type, write_document
+from flyte.types._enum_names import EnumNames, name_of_value, value_of_name
+from flyte.types._failure import TypeTransformerFailedError, mismatch, short_repr, type_text
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core.core_schema import EnumSchema
+
+_names_of_values = EnumNames(name_of_value)
+_values_of_names = EnumNames(value_of_name)
+
+
+class ModelForm:
+    """Turns the values of one model into plain data (dicts, lists, text, numbers) and back.
+
+    Errors name `shown_as`, for a model that stands for another type.
+    """
+
+    def __init__(self, model: type[BaseModel], *, shown_as: Any = None) -> None:
+        self.model = model
+        self._shown_as = shown_as or model
+        self._to_names = _names_of_values.of_model(model)
+        self._to_values = _values_of_names.of_model(model)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the model, with enums by member name."""
+        return self.model.model_json_schema(schema_generator=_SchemaWithEnumNames)
+
+    def to_plain(self, value: BaseModel) -> Any:
+        """The plain form of an instance of the model; one of a subclass is cut to the fields of the model.
+
+        Raises:
+            TypeTransformerFailedError: a field holds something that the model would not accept, or that has no plain
+                form.
+        """
+        serializer = self.model.__pydantic_serializer__
+        try:
+            plain = serializer.to_python(value, mode="json", warnings="error")
+        except (PydanticSerializationError, UnicodeDecodeError) as error:
+            plain = self._to_plain_if_readable(value, error)
+        return self._to_names(plain) if self._to_names else plain
+
+    def from_plain(self, plain: Any) -> BaseModel:
+        """The instance for a plain form, which may be changed.
+
+        Raises:
+            ValidationError: the model does not accept it.
+        """
+        if self._to_values:
+            plain = self._to_values(plain)
+        # A dump has the names of the fields; where a model has aliases, validation alone would ask for those.
+        return self.model.model_validate(
+            plain, strict=False, context={"deserialize": True}, by_alias=True, by_name=True
+        )
+
+    def _to_plain_if_readable(self, value: BaseModel, error: Exception) -> Any:
+        """The plain form of an instance with fields of the wrong type, if it can be read back; pydantic is lenient."""
+        try:
+            plain = self.model.__pydantic_serializer__.to_python(value, mode="json", warnings=False)
+            self.model.model_validate(plain, strict=False, by_alias=True, by_name=True)
+        except ValidationError as invalid:
+            raise invalid_fields(invalid) from invalid
+        except (PydanticSerializationError, UnicodeDecodeError) as failure:
+            raise TypeTransformerFailedError(
+                f"Cannot convert {type_text(self._shown_as)} to plain data: {failure}",
+                fix="Give the field a type that has a JSON form, or a `field_serializer`.",
+            ) from error
+        return plain
+
+
+class ModelConverter(PlainConverter):
+    name = MODEL_TAG
+
+    def __init__(self, python_type: type[BaseModel]) -> None:
+        self.python_type = self.value_type = python_type
+        self._form = ModelForm(python_type)
+
+    def build_literal_type(self) -> LiteralType:
+        return struct_type(self._form.schema(), MODEL_TAG)
+
+    def write(self, value: Any, literal: Literal) -> None:
+        if isinstance(value, dict):
+            value = self._coerce(value)
+        elif not isinstance(value, self.python_type):
+            raise mismatch(self.python_type, value)
+        write_document(self._form.to_plain(value), literal)
+
+    def read(self, literal: Literal) -> Any:
+        return self.read_plain(read_document(literal, self.python_type))
+
+    def read_plain(self, plain: Any) -> BaseModel:
+        try:
+            return self._form.from_plain(plain)
+        except ValidationError as error:
+            raise invalid_fields(error) from error
+
+    def _coerce(self, value: dict[Any, Any]) -> BaseModel:
+        try:
+            return self.python_type.model_validate(value, strict=False)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            failure = invalid_fields(error)
+            failure.reason = f"Failed to coerce dict into {self.python_type}: {failure.reason}"
+            raise failure from error
+
+
+def invalid_fields(error: ValidationError) -> TypeTransformerFailedError:
+    """What pydantic found wrong, as one line: the first field with its path, and how many more there are."""
+    first, *others = error.errors(include_url=False)
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
+    seen = first["input"]
+    reason = f"{first['msg']}, got {short_repr(seen)} of type {type_text(type(seen))}"
+    if first["type"] == "missing":
+        reason = f"{first['msg']}: {path.removeprefix('.')} is missing in {short_repr(seen)}"
+    if others:
+        reason += f" ({len(others)} more field{'s' if len(others) > 1 else ''} did not fit)"
+    return TypeTransformerFailedError(reason, path=path)
+
+
+class _SchemaWithEnumNames(GenerateJsonSchema):
+    def enum_schema(self, schema: EnumSchema) -> JsonSchemaValue:
+        document = super().enum_schema(schema)
+        document.pop("const", None)
+        document["enum"] = [member.name for member in schema["members"]]
+        return document

@@ -1,0 +1,55 @@
+"""The public names, pinned: adding or removing one is a decision, not an accident."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flyte
+
+NAMES = """
+AMD_GPU APPLE_SILICON AsyncFunctionTaskTemplate Backoff BaseCheckpoint Cache CachePolicy CacheRequest Checkpoint Cron
+Device DeviceClass Documentation Environment FixedRate GPU HABANA_GAUDI Image Link Neuron PodTemplate Resources
+RetryStrategy ReusePolicy Secret SecretRequest TPU TaskEnvironment TaskTemplate Timeout TimeoutType Trigger TriggerTime
+__version__ ctx custom_context get_custom_context group init init_from_config logger run system_logger version
+with_runcontext
+""".split()
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(flyte.__all__) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_is_there_and_stays_bound(name: str) -> None:
+    assert getattr(flyte, name) is getattr(flyte, name)
+    assert name in dir(flyte)
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(flyte.__file__).read_text())
+    seen = {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(NAMES) - {"version"} <= seen
+
+
+def test_a_name_that_is_not_there_is_answered_with_a_near_one() -> None:
+    with pytest.raises(AttributeError, match="'TaskEnviroment'. Did you mean TaskEnvironment"):
+        _ = flyte.TaskEnviroment  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("statement", "modules"),
+    [
+        ("import flyte", "asyncio sqlite3 google.protobuf pydantic rich click yaml flyte.models flyte._run"),
+        ("import flyte; flyte.TaskEnvironment", "google.protobuf pydantic rich click yaml sqlite3 flyte._run"),
+        ("import flyte.models", "google.protobuf pydantic rich click yaml sqlite3"),
+    ],
+)
+def test_importing_stays_light(statement: str, modules: str) -> None:
+    program = f"import sys\n{statement}\nprint(*sorted(set({modules.split()!r}) & set(sys.modules)))"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.split() == []

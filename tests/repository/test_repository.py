@@ -1,0 +1,78 @@
+"""Rules for the repository as a whole: nothing unlinked, nothing of one machine, nothing left out of the wheel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import flyte
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = (".ci", "bench", "docs", "examples", "src", "tests")
+GENERATED = {"__pycache__"}
+# Spelled in parts, so that this file does not hold what it looks for.
+MACHINE_PATHS = tuple(f"/{folder}/" for folder in ("work", "root"))
+
+
+def text_files() -> Iterator[Path]:
+    """The files people wrote: those of the top folder and of `FOLDERS`, without what tools leave there."""
+    yield from (path for path in ROOT.glob("*") if path.is_file() and path.name != ".coverage")
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            parts = path.relative_to(ROOT).parts
+            temporary = any(part in GENERATED or part.endswith((".tmp", ".egg-info")) for part in parts)
+            if path.is_file() and not temporary:
+                yield path
+
+
+def links(page: Path) -> set[Path]:
+    """The files of this repository that a page links to."""
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", page.read_text("utf-8"))
+    return {(page.parent / target).resolve() for target in targets if "://" not in target}
+
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES += sorted((ROOT / "docs").glob("**/*.md")) + sorted((ROOT / "bench").glob("**/README.md"))
+
+
+def test_every_page_of_the_documentation_is_linked_from_its_index_or_the_readme() -> None:
+    linked = links(ROOT / "README.md") | links(ROOT / "docs" / "README.md")
+    unlinked = {path for path in (ROOT / "docs").glob("**/*.md") if path.name != "README.md"} - linked
+    assert not unlinked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    assert not [target for target in links(page) if not target.exists()]
+
+
+def test_changelog_has_an_entry_for_the_current_version() -> None:
+    assert f"## [{flyte.__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {forbidden}"
+        for path in text_files()
+        for forbidden in MACHINE_PATHS
+        if forbidden in path.read_text("utf-8", errors="replace")
+    ]
+    assert not found
+
+
+def test_license_is_the_apache_text() -> None:
+    licence = (ROOT / "LICENSE").read_text("utf-8")
+    assert licence.split("\n", 3)[1].strip() == "Apache License"
+    assert "Version 2.0, January 2004" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+
+
+def test_package_ships_its_type_marker_and_its_migrations() -> None:
+    package = resources.files("flyte")
+    assert package.joinpath("py.typed").is_file()
+    migrations = [entry.name for entry in package.joinpath("_store", "migrations").iterdir()]
+    assert any(name.endswith(".sql") for name in migrations)
