@@ -93,7 +93,8 @@ Configuration: TypeAlias = SupportVectors | Forest | Neighbours | Logistic
 GRID: tuple[Configuration, ...] = (
     *(SupportVectors(penalty, gamma) for penalty, gamma in product((1.0, 10.0, 100.0), (3e-4, 1e-3, 3e-3, 1e-2))),
     *(Forest(trees, features) for trees, features in product((100, 200), (4, 8, 16))),
-    *(Neighbours(count, weights) for count, weights in product((1, 3, 5, 9), ("uniform", "distance"))),
+    *(Neighbours(count, "uniform") for count in (1, 3, 5, 9)),
+    *(Neighbours(count, "distance") for count in (3, 5, 9)),
     *(Logistic(inverse_regularisation) for inverse_regularisation in (0.001, 0.01, 0.1, 1.0)),
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import resource
-import sys
 from pathlib import Path
 
 
@@ -14,8 +13,8 @@ def peak_rss_mib() -> float:
     On Linux it is read from the kernel's account of this program. `getrusage` would count the process that started it
     too: the peak of the forked copy stays with the new program.
     """
-    if sys.platform == "linux":
-        peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        assert peak is not None
+    status = Path("/proc/self/status")
+    if status.exists() and (peak := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
         return int(peak[1]) / 1024
+    # On macOS, in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import cache
 from typing import Any
 
 from flyte._authoring.function_task import AsyncFunctionTaskTemplate
@@ -11,15 +9,15 @@ from flyte._authoring.task import TaskTemplate
 from flyte._context import ctx
 
 
-def has_hooks(task: Any) -> bool:
+_HOOKS = ("pre", "execute", "post")
+
+
+def has_hooks(task: TaskTemplate[Any, Any, Any]) -> bool:
     """Whether the task's class does anything but call the function."""
-    return _class_has_hooks(type(task))
-
-
-@cache
-def _class_has_hooks(task_type: Hashable) -> bool:
-    hooks = ("pre", "execute", "post")
-    return any(getattr(task_type, hook) is not getattr(AsyncFunctionTaskTemplate, hook) for hook in hooks)
+    task_class = type(task)
+    return task_class is not AsyncFunctionTaskTemplate and any(
+        getattr(task_class, hook) is not getattr(AsyncFunctionTaskTemplate, hook) for hook in _HOOKS
+    )
 
 
 async def run_with_hooks(task: TaskTemplate[Any, Any, Any], kwargs: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError as FutureCancelledError
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.contexts import task_context
 from flyte._controller.failures import error_of, failure_of
+from flyte._controller.garbage import fewer_full_collections
 from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._controller.limits import attempt_rules, check_inline_size, time_limit
 from flyte._controller.local_run import LocalRunSpec, payload_path
@@ -114,13 +115,16 @@ class LocalController:
         self._progress.root = TaskProgress(task.name)
         record = self._new_record(task, ROOT_ACTION, parent_id=None, group=None)
         try:
-            return await self._execute(_Call(task, inputs, record, self._progress.root, scope=None))
+            with fewer_full_collections():
+                return await self._execute(_Call(task, inputs, record, self._progress.root, scope=None))
         finally:
             self._environment.restore()
             await self._journal.close()
 
     async def submit(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs `task` as a child action of `scope`; from another loop too."""
+        # Ten thousand of these wait at once: what follows is one coroutine, not a tidy chain of them, since each one
+        # more would be one more object for the garbage collector to visit.
         if asyncio.get_running_loop() is not self._loop:
             return await asyncio.wrap_future(self._submit_to_loop(scope, task, args, kwargs))
         parent: Attempt = scope.attempt
@@ -130,13 +134,30 @@ class LocalController:
                 "before the task that makes it returns."
             )
         here = asyncio.current_task()
-        if here is not None and here is not parent.loop_task:
-            parent.others.add(here)
-            try:
-                return await self._call_child(scope, parent, task, args, kwargs)
-            finally:
-                parent.others.discard(here)
-        return await self._call_child(scope, parent, task, args, kwargs)
+        others = parent.others if here is not parent.loop_task else None
+        if others is not None and here is not None:
+            others.add(here)
+        try:
+            codec = task.codec
+            if args:
+                kwargs = task.interface.convert_to_kwargs(*args, **kwargs)
+            inputs = (
+                codec.encode_inputs(kwargs)
+                if not codec.blocking
+                else await self._convert_on_thread(codec.encode_inputs, kwargs)
+            )
+            group = scope.group
+            name = child_name(
+                scope.action_name, task.name, inputs_hash(inputs), group.name if group else None, scope.call_counts
+            )
+            record = self._new_record(task, name, parent.record.action_id, group)
+            outputs = await self._execute(_Call(task, inputs, record, parent.progress.child(task.name), scope))
+            if codec.blocking:
+                return await self._convert_on_thread(codec.decode_outputs, outputs)
+            return codec.decode_outputs(outputs)
+        finally:
+            if others is not None and here is not None:
+                others.discard(here)
 
     def submit_blocking(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs `task` as a child action of `scope` while this thread waits."""
@@ -147,21 +168,6 @@ class LocalController:
 
     def _submit_to_loop(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(self.submit(scope, task, args, kwargs), self._loop)
-
-    async def _call_child(
-        self, scope: ActionScope, parent: Attempt, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        codec = task.codec
-        if args:
-            kwargs = task.interface.convert_to_kwargs(*args, **kwargs)
-        inputs = await self._convert(codec.encode_inputs, kwargs, codec.blocking)
-        group = scope.group
-        name = child_name(
-            scope.action_name, task.name, inputs_hash(inputs), group.name if group else None, scope.call_counts
-        )
-        record = self._new_record(task, name, parent.record.action_id, group)
-        outputs = await self._execute(_Call(task, inputs, record, parent.progress.child(task.name), scope))
-        return await self._convert(codec.decode_outputs, outputs, codec.blocking)
 
     def _new_record(self, task: Task, name: str, parent_id: int | None, group: GroupData | None) -> ActionRecord:
         self._actions += 1
@@ -193,8 +199,15 @@ class LocalController:
         try:
             result = await self._attempts(call)
             if isinstance(result, Finish):
-                raise await self._record_failure(call, result)
-            await self._record_success(call, result)
+                self._note_failure(call, result.failure)
+                await self._record_end(call, result.phase)
+                raise error_of(result.failure)
+            data = result.SerializeToString(deterministic=True)
+            if len(data) <= INLINE_LIMIT_BYTES:
+                record.outputs = data
+            else:
+                record.outputs_file = await self._spill(record, "outputs.pb", data)
+            await self._record_end(call, ActionPhase.SUCCEEDED)
             return result
         except asyncio.CancelledError:
             if record.ended_us is None:
@@ -270,20 +283,27 @@ class LocalController:
 
     async def _body(self, call: _Call, run_in_context: Callable[..., Any], await_it: Callable[[Any], Any]) -> Outputs:
         task, codec = call.task, call.task.codec
-        kwargs = await self._convert(codec.decode_inputs, call.inputs, codec.blocking)
+        is_blocking = codec.blocking
+        kwargs = (
+            codec.decode_inputs(call.inputs)
+            if not is_blocking
+            else await self._convert_on_thread(partial(run_in_context, codec.decode_inputs), call.inputs)
+        )
         if has_hooks(task):
             value = await await_it(run_with_hooks(task, kwargs))
         elif task.is_async:
             value = await await_it(task.func(**kwargs))
         else:
             value = await self._threads.run(partial(_call_sync, run_in_context, task.func, kwargs))
-        outputs = await self._convert(codec.encode_outputs, value, codec.blocking)
+        outputs: Outputs = (
+            codec.encode_outputs(value)
+            if not is_blocking
+            else await self._convert_on_thread(partial(run_in_context, codec.encode_outputs), value)
+        )
         check_inline_size(task, "outputs", outputs.ByteSize())
         return outputs
 
-    async def _convert(self, convert: Callable[[Any], Any], value: Any, blocking: bool) -> Any:
-        if not blocking:
-            return convert(value)
+    async def _convert_on_thread(self, convert: Callable[[Any], Any], value: Any) -> Any:
         return await self._threads.run(partial(copy_context().run, convert, value))
 
     async def _stop_leftovers(self, attempt: Attempt) -> None:
@@ -292,35 +312,26 @@ class LocalController:
             loop_task.cancel()
         await asyncio.wait(leftovers, timeout=LEFTOVER_GRACE_S)
 
-    async def _record_success(self, call: _Call, outputs: Outputs) -> None:
-        data = outputs.SerializeToString(deterministic=True)
-        if len(data) <= INLINE_LIMIT_BYTES:
-            call.record.outputs = data
-        else:
-            call.record.outputs_file = await self._spill(call.record, "outputs.pb", data)
-        await self._record_end(call, ActionPhase.SUCCEEDED)
-
-    async def _record_failure(self, call: _Call, finish: Finish) -> Exception:
-        failure = finish.failure
-        call.record.error = ErrorRecord(
+    def _note_failure(self, call: _Call, failure: Failure) -> None:
+        record = call.record
+        record.error = ErrorRecord(
             failure.code, failure.kind, failure.message, failure.worker, failure.traceback
         ).to_json()
-        self._progress.failed(ActionFailure(call.record.name, call.record.task_name, failure.code, failure.message))
-        await self._record_end(call, finish.phase)
-        return error_of(failure)
+        self._progress.failed(ActionFailure(record.name, record.task_name, failure.code, failure.message))
 
-    async def _record_end(self, call: _Call, phase: ActionPhase) -> None:
+    def _record_end(self, call: _Call, phase: ActionPhase) -> Awaitable[object]:
+        """The end is on its way to the store; what is returned waits for its commit."""
         record = call.record
         record.phase = phase.to_protobuf_value()
         record.ended_us = time.time_ns() // 1000
         call.progress.ended[phase] += 1
         if record.parent_id is None:
-            await self._journal.commit(record_root_end(record.row(), record.run_id, record.phase, record.ended_us))
-        elif phase is ActionPhase.ABORTED:
-            # Its caller is being cancelled and waits for nothing; the run's end waits for this commit.
+            return self._journal.commit(record_root_end(record.row(), record.run_id, record.phase, record.ended_us))
+        if phase is ActionPhase.ABORTED:
+            # Its caller is being cancelled and must not wait; the end of the run waits for this commit.
             self._journal.noted(record)
-        else:
-            await self._journal.ended(record)
+            return asyncio.sleep(0)
+        return self._journal.ended(record)
 
     async def _spill(self, record: ActionRecord, file_name: str, data: bytes) -> str:
         path = payload_path(self.spec.name, record.name, file_name)

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flyte.cli._moments import show_duration
-from flyte.cli._streams import Lines, LineStream, in_place_of
+from flyte.cli._moments import show_count, show_duration
+from flyte.cli._streams import Lines, LineStream, WatchedInput, in_place_of
 from flyte.cli._terminal import console, is_terminal, note
 from flyte.models import ActionPhase
 
@@ -121,7 +121,8 @@ def _lines(progress: RunProgress, title: str) -> Iterator[None]:
 class LiveTree:
     """A tree of the run's tasks at the end of the terminal, drawn anew several times a second.
 
-    What tasks print appears above it. The tree stays when it ends. It ends early when a debugger starts.
+    What tasks print appears above it. The tree stays when it ends. It ends early when
+    something is read from the terminal, as a debugger does.
     """
 
     def __init__(self, progress: RunProgress, title: str) -> None:
@@ -150,8 +151,8 @@ class LiveTree:
             redirect_stderr=False,
             vertical_overflow="crop",
         )
-        self._cleanup.enter_context(in_place_of(self._streams))
-        self._cleanup.enter_context(self._ended_by_breakpoint())
+        self._stdin = WatchedInput(sys.stdin, self.stop)
+        self._cleanup.enter_context(in_place_of({**self._streams, "stdin": self._stdin}))
         self._live.start()
         self._drawer.start()
         return self
@@ -172,20 +173,6 @@ class LiveTree:
             with suppress(Exception):
                 self._draw()
                 self._live.stop()
-
-    @contextmanager
-    def _ended_by_breakpoint(self) -> Iterator[None]:
-        before = sys.breakpointhook
-
-        def stop_and_break(*args: Any, **kwargs: Any) -> Any:
-            self.stop()
-            return before(*args, **kwargs)
-
-        sys.breakpointhook = stop_and_break
-        try:
-            yield
-        finally:
-            sys.breakpointhook = before
 
     def _draw_until_over(self) -> None:
         while not self._ends.wait(FRAME_S):
@@ -233,14 +220,14 @@ class LiveTree:
         return Text.assemble(
             (f"{mark} ", "cyan"),
             (name, "bold"),
-            f"  {self._title}  {show_duration(elapsed_s)}  {counts.total:,} actions",
+            f"  {self._title}  {show_duration(elapsed_s)}  {show_count(counts.total, 'action')}",
         )
 
     def _tasks(self, limit: int) -> list[Text]:
         from rich.text import Text
 
         rows: list[Text] = []
-        nodes = tree(self._progress.root)
+        nodes = tree(self._progress.root) if self._progress.root.task_name else iter(())
         for branch, node in nodes:
             if len(rows) == limit:
                 rows.append(Text(f"… and {1 + sum(1 for _ in nodes):,} more", "dim"))

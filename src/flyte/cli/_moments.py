@@ -132,3 +132,8 @@ def show_duration(seconds: float) -> str:
 def show_local(moment: datetime | None) -> str:
     """A point in time on this machine's clock, to the second; empty for None."""
     return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def show_count(number: int, noun: str) -> str:
+    """`1 action`, `10,001 actions`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -13,7 +13,6 @@ from flyte.cli._discovery import load_tasks, near_files, python_files, task_fold
 from flyte.cli._errors import WRONG_COMMAND
 from flyte.cli._options import assignment, project_options
 from flyte.cli._session import RunSettings, current_session
-from flyte.cli._task_command import task_command
 
 _SERVED = "concerns served runs; this release runs tasks on this machine only. Leave it out."
 _HELLO = "hello"
@@ -33,6 +32,8 @@ class FileGroup(Group):
         return list(self._load(ctx))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from flyte.cli._task_command import task_command
+
         task = self._load(ctx).get(cmd_name)
         return None if task is None else task_command(cmd_name, task)
 
@@ -123,6 +124,7 @@ class RunGroup(FolderGroup):
         if cmd_name != _HELLO:
             return super().get_command(ctx, cmd_name)
         from flyte.cli._hello import hello
+        from flyte.cli._task_command import task_command
 
         return task_command(_HELLO, hello)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyte.cli._documents import print_document
 from flyte.cli._live import Counts
-from flyte.cli._moments import show_duration
+from flyte.cli._moments import show_count, show_duration
 from flyte.cli._session import Session
 from flyte.cli._terminal import is_terminal, paint
 
@@ -69,16 +69,13 @@ def report_succeeded(session: Session, outcome: Outcome, run: LocalRun) -> None:
         print_document(outcome.document("succeeded", outputs=outputs), session.output)
         return
     lines = _output_lines(run)
-    head = f"Run {outcome.run_name} succeeded in {show_duration(outcome.elapsed_s)}, {_actions(outcome.actions.total)}"
+    actions = show_count(outcome.actions.total, "action")
+    head = f"Run {outcome.run_name} succeeded in {show_duration(outcome.elapsed_s)}, {actions}"
     if is_terminal(sys.stdout):
         print(paint(f"✓ {head}", sys.stdout, fg="green"), *(f"  {line}" for line in lines), sep="\n")
         print(paint(f"  {run.url}", sys.stdout, dim=True))
     else:
         print(f"{head}: {', '.join(lines)}" if lines else head)
-
-
-def _actions(number: int) -> str:
-    return f"{number:,} action{'' if number == 1 else 's'}"
 
 
 def _output_lines(run: LocalRun) -> list[str]:

@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from threading import Lock
 from typing import IO, Any
@@ -90,24 +90,47 @@ def _as_drawn(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
 
 
+class WatchedInput:
+    """Stands in for `sys.stdin`, and tells before anyone uses it: a debugger, or `input()`."""
+
+    def __init__(self, stream: IO[str], before_use: Callable[[], None]) -> None:
+        self._stream = stream
+        self._before_use = before_use
+        self._pid = os.getpid()
+
+    def __getattr__(self, name: str) -> Any:
+        # A forked child closes its copy.
+        if os.getpid() == self._pid:
+            self._before_use()
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[str]:
+        self._before_use()
+        return iter(self._stream)
+
+
 @contextmanager
-def in_place_of(streams: dict[str, LineStream]) -> Iterator[None]:
-    """`sys.stdout` and `sys.stderr`, by name, are `streams`, for log handlers that hold the real ones too."""
-    before = {name: getattr(sys, name) for name in streams}
+def in_place_of(stand_ins: Mapping[str, LineStream | WatchedInput]) -> Iterator[None]:
+    """The attributes of `sys` named by the keys are the stand-ins, for log handlers that hold the real ones too.
+
+    The caller keeps the stand-ins alive after the end: `input()` may still use one, without a reference of its own.
+    """
+    before = {name: getattr(sys, name) for name in stand_ins}
+    line_streams = [each for each in stand_ins.values() if isinstance(each, LineStream)]
     handlers = [
         (handler, handler.setStream(stand_in))
         for handler in _stream_handlers()
-        for stand_in in streams.values()
+        for stand_in in line_streams
         if handler.stream is stand_in.stream
     ]
-    for name, stand_in in streams.items():
+    for name, stand_in in stand_ins.items():
         setattr(sys, name, stand_in)
     try:
         yield
     finally:
         for name, stream in before.items():
             # A task may have put its own stream there, and not taken it away.
-            if getattr(sys, name) is streams[name]:
+            if getattr(sys, name) is stand_ins[name]:
                 setattr(sys, name, stream)
         for handler, stream in handlers:
             if isinstance(handler.stream, LineStream):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import inspect
 import threading
 import types
 import typing
@@ -49,6 +50,7 @@ _chosen: dict[Any, Converter] = {}
 _chosen_from = -1
 """The revision of the registry that the cached choices were made from."""
 _choosing = threading.RLock()
+_aliases_in_progress: list[Any] = []
 
 
 def converter_for(annotation: Any) -> Converter:
@@ -96,6 +98,8 @@ def _choose(annotation: Any) -> Converter:
     registered = registry.find(annotation)
     if registered is not None:
         return TransformerConverter(registered, annotation)
+    if type(annotation).__name__ == "TypeAliasType":
+        return _choose_for_alias(annotation)
     if isinstance(annotation, type) and not typing.get_args(annotation):
         return _choose_for_class(annotation)
     return _choose_for_generic(annotation, typing.get_origin(annotation), typing.get_args(annotation))
@@ -116,6 +120,17 @@ def _choose_annotated(annotation: Any) -> Converter:
 
         add_schema_notes(converter.literal_type, annotation)
     return converter
+
+
+def _choose_for_alias(alias: Any) -> Converter:
+    """`type Alias = ...`; inside its own value an alias has no end, so there it is pickled."""
+    if alias in _aliases_in_progress:
+        return _pickle(alias)
+    _aliases_in_progress.append(alias)
+    try:
+        return _choose(alias.__value__)
+    finally:
+        _aliases_in_progress.pop()
 
 
 def _choose_for_class(cls: type) -> Converter:
@@ -206,6 +221,7 @@ def _choose_dict(annotation: Any, args: tuple[Any, ...]) -> Converter:
 
 def _pickle(annotation: Any) -> Converter:
     registry.load_plugins()
-    if annotation is not FlytePickle:
+    # Of a parameter without annotation the interface has warned already.
+    if annotation is not FlytePickle and annotation is not inspect.Parameter.empty:
         warn_about_pickle(annotation)
     return PickleConverter(annotation)

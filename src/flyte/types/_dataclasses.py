@@ -19,6 +19,7 @@ from mashumaro.jsonschema.plugins import BasePlugin
 from mashumaro.jsonschema.schema import Instance
 
 from flyte.types._annotations import classes_in
+from flyte.types._changes import order_of_sets
 from flyte.types._converter import PlainConverter
 from flyte.types._documents import DATACLASS_TAG, pack, read_document, struct_type, unpack, write_document
 from flyte.types._failure import TypeTransformerFailedError, short_repr, type_text
@@ -30,23 +31,15 @@ class ShapeForm:
 
     def __init__(self, shape: Any) -> None:
         self.shape = shape
+        checks = FieldChecks()
         try:
             self._register_models()
             self._encoder = MessagePackEncoder(shape, default_dialect=_Models, post_encoder_func=None)
             self._decoder = MessagePackDecoder(shape, default_dialect=_Models, pre_decoder_func=None)
-        except UnserializableField as error:
-            raise TypeTransformerFailedError(
-                f"{type_text(shape)} cannot travel: field {error.field_name!r} of {type_text(error.holder_class)} is a "
-                f"{type_text(error.field_type)}, which has no plain form",
-                fix="Give the field a type that travels, or make its class a mashumaro `SerializableType`.",
-            ) from error
-        except NameError as error:
-            raise TypeTransformerFailedError(
-                f"{type_text(shape)} cannot travel: {error}, so its annotations mean nothing at run time",
-                fix="Define the class, and import what it names, at the top of the module.",
-            ) from error
-        checks = FieldChecks()
-        self.check = checks.of(shape)
+            self.check = checks.of(shape)
+            self._order_sets = order_of_sets.of(shape)
+        except Exception as error:  # annotations are the user's code, and mashumaro raises many kinds
+            raise _untravellable(shape, error) from error
         self._sure = checks.sure
 
     def schema(self) -> dict[str, Any] | None:
@@ -64,6 +57,8 @@ class ShapeForm:
         """
         self.check(value)
         plain = self._encode(value)
+        if self._order_sets is not None:
+            plain = self._order_sets(plain)
         if not self._sure:
             self._try_reading(plain)
         return plain
@@ -94,8 +89,8 @@ class ShapeForm:
     def _try_reading(self, plain: Any) -> None:
         """Refuse what would come back as something else: the annotations alone could not tell."""
         document = unpack(pack(plain))
-        read = self.from_plain(document)
-        again = unpack(pack(self._encode(read)))
+        again = self._encode(self.from_plain(document))
+        again = unpack(pack(again if self._order_sets is None else self._order_sets(again)))
         if not _same(again, document):
             raise TypeTransformerFailedError(
                 f"{short_repr(plain)} would be read back as {short_repr(again)}: the types of {type_text(self.shape)} "
@@ -162,7 +157,13 @@ class DataclassConverter(PlainConverter):
         try:
             return self._form.from_plain(value)
         except TypeTransformerFailedError:
+            pass  # the values may be Python's own, such as a datetime where the plain form has text
+        try:
             return self._class(**value)
+        except Exception as error:  # __post_init__ is the user's code
+            raise TypeTransformerFailedError(
+                f"Cannot make a {type_text(self._class)} of {short_repr(value)}: {type(error).__name__}: {error}"
+            ) from error
 
 
 class _Models(Dialect):
@@ -188,6 +189,19 @@ class _ForeignSchema(JSONSchema):
 
     def __post_serialize__(self, d: dict[Any, Any], context: Any = None) -> dict[Any, Any]:
         return self.document
+
+
+def _untravellable(shape: Any, error: Exception) -> TypeTransformerFailedError:
+    """The error for a shape whose values can never be converted."""
+    fix = "Give the field a type that travels, or make its class a mashumaro `SerializableType`."
+    if isinstance(error, UnserializableField):
+        reason = f"field {error.field_name!r} has type {type_text(error.field_type)}, which has no plain form"
+    elif isinstance(error, NameError):
+        reason = f"{error}, so its annotations mean nothing at run time"
+        fix = "Define the class, and import what it names, at the top of the module."
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    return TypeTransformerFailedError(f"{type_text(shape)} cannot travel: {reason}", fix=fix)
 
 
 def _unreadable_field(shape: Any, plain: Any, error: Exception) -> TypeTransformerFailedError:

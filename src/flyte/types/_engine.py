@@ -7,7 +7,6 @@ import html
 import types
 import typing
 from collections.abc import KeysView, Sequence
-from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Type, TypeVar
@@ -16,7 +15,7 @@ from flyteidl2.core.interface_pb2 import Variable, VariableEntry, VariableMap
 from flyteidl2.core.literals_pb2 import Literal, LiteralMap
 from flyteidl2.core.types_pb2 import LiteralType
 
-from flyte.types._choice import converter_for
+from flyte.types._choice import SCALARS, converter_for
 from flyte.types._converter import Converter
 from flyte.types._failure import TypeTransformerFailedError, short, short_repr
 from flyte.types._guess import guess_python_type, guess_python_types
@@ -26,6 +25,18 @@ from flyte.types._rendering import Renderable
 from flyte.types._transformers import TransformerConverter, TypeTransformer
 
 T = TypeVar("T")
+
+_BUILTIN_TYPES: tuple[Any, ...] = (
+    *SCALARS,
+    type(None),
+    None,
+    list,
+    typing.Union,
+    types.UnionType,
+    dict,
+    Enum,
+    FlytePickle,
+)
 
 
 class TypeEngine:
@@ -39,7 +50,7 @@ class TypeEngine:
             ValueError: one of the types is handled already.
         """
         for python_type in (transformer.python_type, *(additional_types or [])):
-            registry.add(transformer, python_type, builtin=python_type in _builtin_types(), override=False)
+            registry.add(transformer, python_type, builtin=_is_builtin(python_type), override=False)
 
     @classmethod
     def register_restricted_type(cls, name: str, type: Type[Any]) -> None:
@@ -51,7 +62,7 @@ class TypeEngine:
         cls, transformer: TypeTransformer[T], additional_type: Type[T], override: bool = False
     ) -> None:
         """Let a transformer handle one more type; without `override` a type that is handled stays as it is."""
-        known = additional_type in _builtin_types() or additional_type in registry.registered_types()
+        known = _is_builtin(additional_type) or additional_type in registry.registered_types()
         if override or not known:
             registry.add(transformer, additional_type, builtin=False, override=True)
 
@@ -74,7 +85,10 @@ class TypeEngine:
     @classmethod
     def get_available_transformers(cls) -> KeysView[Any]:
         """The types that are handled by something better than a pickle."""
-        return dict.fromkeys([*_builtin_types(), *registry.registered_types()]).keys()
+        from google.protobuf.message import Message
+        from pydantic import BaseModel
+
+        return dict.fromkeys([*_BUILTIN_TYPES, Message, BaseModel, *registry.registered_types()]).keys()
 
     @classmethod
     def to_literal_type(cls, python_type: Type[Any]) -> LiteralType:
@@ -249,12 +263,12 @@ def conversion_error(name: str, python_type: Any, value: Any, error: Exception) 
     )
 
 
-def _builtin_types() -> tuple[Any, ...]:
-    from google.protobuf.message import Message
-    from pydantic import BaseModel
-
-    scalars = (int, float, str, bool, datetime, date, timedelta, type(None), None)
-    return (*scalars, list, dict, typing.Union, types.UnionType, Enum, Message, BaseModel, FlytePickle)
+def _is_builtin(python_type: Any) -> bool:
+    if python_type in _BUILTIN_TYPES:
+        return True
+    # Named, not imported: registering a transformer must not load pydantic.
+    name = (getattr(python_type, "__module__", ""), getattr(python_type, "__name__", ""))
+    return name in (("pydantic.main", "BaseModel"), ("google.protobuf.message", "Message"))
 
 
 async def _convert_input(name: str, literal: Literal, python_type: Any) -> Any:

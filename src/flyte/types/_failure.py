@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import reprlib
 import types
 import typing
 from typing import TYPE_CHECKING, Any
+
+from flyte.models.signatures import StringLiteral
 
 if TYPE_CHECKING:
     from flyteidl2.core.literals_pb2 import Literal
@@ -86,12 +89,16 @@ def type_text(python_type: Any) -> str:
         return " | ".join(map(type_text, typing.get_args(python_type)))
     if isinstance(origin, type) and (args := typing.get_args(python_type)):
         return f"{origin.__name__}[{', '.join(map(type_text, args))}]"
+    if python_type is inspect.Parameter.empty:
+        return "anything"
     if isinstance(python_type, type):
         return _class_text(python_type)
     return str(python_type).removeprefix("typing.")
 
 
 def _class_text(cls: type) -> str:
+    if issubclass(cls, StringLiteral):
+        return f"Literal[{', '.join(repr(member.value) for member in cls)}]"
     if cls.__module__ in ("builtins", "__main__"):
         return cls.__qualname__
     return f"{cls.__module__}.{cls.__qualname__}"

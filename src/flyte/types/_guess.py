@@ -36,7 +36,7 @@ def guess_python_type(literal_type: LiteralType) -> Any:
     Raises:
         ValueError: no Python type here has it.
     """
-    return _guess(literal_type.SerializeToString(deterministic=True))
+    return _guess(literal_type.SerializeToString(deterministic=True), registry.revision)
 
 
 def guess_python_types(variables: Sequence[VariableEntry]) -> Dict[str, Any]:
@@ -45,8 +45,8 @@ def guess_python_types(variables: Sequence[VariableEntry]) -> Dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _guess(serialized: bytes) -> Any:
-    """Guess from the wire form, so that the same record gets the same class each time."""
+def _guess(serialized: bytes, registry_revision: int) -> Any:
+    """Guess from the wire form, so that the same record gets the same class until another transformer is registered."""
     literal_type = LiteralType.FromString(serialized)
     for transformer in registry.transformers():
         try:
@@ -61,7 +61,7 @@ def _guess(serialized: bytes) -> Any:
         case "union_type":
             return _guess_union(literal_type)
         case "enum_type":
-            return Enum("DynamicEnum", {value: value for value in literal_type.enum_type.values})  # type: ignore[misc]
+            return Enum("DynamicEnum", {value: value for value in literal_type.enum_type.values})
         case "blob" if literal_type.blob.format == PICKLE_FORMAT:
             return FlytePickle
         case "simple" if literal_type.simple in _SIMPLE:

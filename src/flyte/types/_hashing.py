@@ -14,12 +14,13 @@ from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.task.common_pb2 import Inputs
 
 from flyte.types._documents import MSGPACK, pack, unpack
+from flyte.types._failure import TypeTransformerFailedError
 
 
 def inputs_hash(inputs: Inputs, ignored: Collection[str] = ()) -> str:
     """Base64 of SHA-256 over the inputs, in their order; the empty string where there are none.
 
-    Equal values give equal hashes: maps and the keys of msgpack documents are sorted, and a literal that carries a
+    Equal values give equal hashes: the keys of maps and of msgpack documents are sorted, and a literal that carries a
     hash of its own stands for it.
 
     Args:
@@ -56,24 +57,21 @@ def _representation(literal: Literal) -> bytes:
 
 
 def _canonical_document(literal: Literal) -> Literal:
-    """A msgpack literal as if the keys of its maps had been written in order."""
+    """A msgpack literal as if the keys of its maps had been written in order; itself if it cannot be decoded."""
+    try:
+        content = _sorted(unpack(literal.scalar.binary.value))
+    except TypeTransformerFailedError:
+        return literal
     canonical = Literal()
     canonical.CopyFrom(literal)
-    canonical.scalar.binary.value = pack(_sorted(unpack(literal.scalar.binary.value)))
+    canonical.scalar.binary.value = pack(content)
     return canonical
 
 
 def _sorted(plain: Any) -> Any:
     if isinstance(plain, dict):
-        return {key: _sorted(plain[key]) for key in _sorted_keys(plain)}
+        # By their packed form, which has an order even among keys of several types.
+        return {key: _sorted(plain[key]) for key in sorted(plain, key=pack)}
     if isinstance(plain, list):
         return [_sorted(item) for item in plain]
     return plain
-
-
-def _sorted_keys(plain: dict[Any, Any]) -> list[Any]:
-    try:
-        return sorted(plain)
-    except TypeError:
-        # Keys of several types have no order of their own.
-        return sorted(plain, key=lambda key: (type(key).__name__, repr(key)))

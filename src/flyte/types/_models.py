@@ -13,17 +13,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
+from flyte.types._changes import names_of_enums, order_of_sets, values_of_enums
 from flyte.types._converter import PlainConverter
 from flyte.types._documents import MODEL_TAG, read_document, struct_type, write_document
-from flyte.types._enum_names import EnumNames, name_of_value, value_of_name
 from flyte.types._failure import TypeTransformerFailedError, mismatch, short_repr, type_text
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core.core_schema import EnumSchema
-
-_names_of_values = EnumNames(name_of_value)
-_values_of_names = EnumNames(value_of_name)
 
 
 class ModelForm:
@@ -35,8 +32,9 @@ class ModelForm:
     def __init__(self, model: type[BaseModel], *, shown_as: Any = None) -> None:
         self.model = model
         self._shown_as = shown_as or model
-        self._to_names = _names_of_values.of_model(model)
-        self._to_values = _values_of_names.of_model(model)
+        self._order_sets = order_of_sets.of(model)
+        self._to_names = names_of_enums.of(model)
+        self._to_values = values_of_enums.of(model)
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the model, with enums by member name."""
@@ -54,33 +52,43 @@ class ModelForm:
             plain = serializer.to_python(value, mode="json", warnings="error")
         except (PydanticSerializationError, UnicodeDecodeError) as error:
             plain = self._to_plain_if_readable(value, error)
-        return self._to_names(plain) if self._to_names else plain
+        for change in (self._order_sets, self._to_names):
+            plain = plain if change is None else change(plain)
+        return plain
 
     def from_plain(self, plain: Any) -> BaseModel:
         """The instance for a plain form, which may be changed.
 
         Raises:
-            ValidationError: the model does not accept it.
+            TypeTransformerFailedError: the model does not accept it.
         """
-        if self._to_values:
+        if self._to_values is not None:
             plain = self._to_values(plain)
-        # A dump has the names of the fields; where a model has aliases, validation alone would ask for those.
-        return self.model.model_validate(
-            plain, strict=False, context={"deserialize": True}, by_alias=True, by_name=True
-        )
+        try:
+            # A dump has the names of the fields; where a model has aliases, validation alone would ask for those.
+            return self.model.model_validate(
+                plain, strict=False, context={"deserialize": True}, by_alias=True, by_name=True
+            )
+        except ValidationError as error:
+            raise invalid_fields(error) from error
+        except Exception as error:  # validators are the user's code
+            raise TypeTransformerFailedError(
+                f"{type_text(self._shown_as)} does not accept {short_repr(plain)}: {type(error).__name__}: {error}"
+            ) from error
 
     def _to_plain_if_readable(self, value: BaseModel, error: Exception) -> Any:
         """The plain form of an instance with fields of the wrong type, if it can be read back; pydantic is lenient."""
         try:
             plain = self.model.__pydantic_serializer__.to_python(value, mode="json", warnings=False)
-            self.model.model_validate(plain, strict=False, by_alias=True, by_name=True)
-        except ValidationError as invalid:
-            raise invalid_fields(invalid) from invalid
         except (PydanticSerializationError, UnicodeDecodeError) as failure:
             raise TypeTransformerFailedError(
                 f"Cannot convert {type_text(self._shown_as)} to plain data: {failure}",
                 fix="Give the field a type that has a JSON form, or a `field_serializer`.",
             ) from error
+        try:
+            self.model.model_validate(plain, strict=False, by_alias=True, by_name=True)
+        except ValidationError as invalid:
+            raise invalid_fields(invalid) from invalid
         return plain
 
 
@@ -105,10 +113,7 @@ class ModelConverter(PlainConverter):
         return self.read_plain(read_document(literal, self.python_type))
 
     def read_plain(self, plain: Any) -> BaseModel:
-        try:
-            return self._form.from_plain(plain)
-        except ValidationError as error:
-            raise invalid_fields(error) from error
+        return self._form.from_plain(plain)
 
     def _coerce(self, value: dict[Any, Any]) -> BaseModel:
         try:

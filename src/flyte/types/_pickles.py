@@ -75,10 +75,7 @@ class PickleConverter(Converter):
         return literal_type
 
     def write(self, value: Any, literal: Literal) -> None:
-        if value is None and not self._takes_none:
-            raise TypeTransformerFailedError(
-                "Cannot pickle None Value.", fix=f"Annotate `Optional[{type_text(self.python_type)}]`."
-            )
+        self.check(value)
         if isinstance(value, set | frozenset) and (digest := _set_hash(value)):
             literal.hash = digest
         if sys.getsizeof(value) > _MAX_INLINE_BYTES:
@@ -88,6 +85,12 @@ class PickleConverter(Converter):
             blob.metadata.type.dimensionality = BlobType.BlobDimensionality.SINGLE
         else:
             literal.scalar.binary.value = _dumps(value)
+
+    def check(self, value: Any) -> None:
+        if value is None and not self._takes_none:
+            raise TypeTransformerFailedError(
+                "Cannot pickle None Value.", fix=f"Annotate `Optional[{type_text(self.python_type)}]`."
+            )
 
     def read(self, literal: Literal) -> Any:
         scalar = literal.scalar
@@ -109,10 +112,6 @@ class ChoiceConverter(PickleConverter):
         super().__init__(python_type)
         self._choices = typing.get_args(python_type)
         self._takes_none = None in self._choices
-
-    def write(self, value: Any, literal: Literal) -> None:
-        self.check(value)
-        super().write(value, literal)
 
     def read(self, literal: Literal) -> Any:
         value = super().read(literal)

@@ -97,8 +97,8 @@ class RecordConverter(PlainConverter):
     def read_plain(self, plain: Any) -> Any:
         try:
             record = self._form.from_plain(plain)
-        except ValidationError as error:
-            raise self._locate(invalid_fields(error)) from error
+        except TypeTransformerFailedError as error:
+            raise self._locate(error) from error.__cause__
         assert isinstance(record, _Record)
         return self.put_together(record.as_dict())
 

@@ -85,13 +85,14 @@ class UnionConverter(Converter):
         return self._read_as_one_of(same_title or named, union.value)
 
     def check(self, value: Any) -> None:
-        for variant in self._by_value_type.get(type(value), []):
+        exact = self._by_value_type.get(type(value), [])
+        for variant in [*exact, *self._variants]:
             try:
-                return variant.converter.check(value)
+                variant.converter.check(value)
             except TypeTransformerFailedError:
                 continue
-        super().check(value)
-        return None
+            return
+        self.write(value, Literal())
 
     def _only_taker(
         self, value: Any, variants: list[_Variant], failure: TypeTransformerFailedError | None
