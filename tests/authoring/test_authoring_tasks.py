@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import cloudpickle
 import pytest
 
 import flyte
@@ -365,6 +366,15 @@ def test_a_task_of_a_function_body_cannot_be_pickled_by_reference() -> None:
 
     with pytest.raises((AttributeError, pickle.PicklingError), match="local"):
         pickle.dumps(local)
+
+
+def test_a_task_of_a_function_body_travels_by_value() -> None:
+    @env.task(retries=4)
+    def local(x: int) -> int:
+        return x + 1
+
+    copy = cloudpickle.loads(cloudpickle.dumps(local))
+    assert (copy(1), copy.name, copy.retries.count, copy.parent_env) == (2, "e.local", 4, None)
 
 
 def test_a_pickled_task_is_found_by_another_process(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from flyteidl2.core.literals_pb2 import Literal, Primitive, Scalar
 from flyteidl2.task.common_pb2 import Inputs, NamedLiteral, Outputs
 
@@ -15,7 +16,7 @@ from flyte._store.records import ActionKind, ActionRecord, ErrorRecord, NewRun, 
 from flyte._store.writer import Writer, end_run, insert_run, record_actions
 from flyte.models import ActionPhase
 
-from .conftest import Flyte
+Flyte = Callable[..., Result]
 
 MORNING = datetime(2024, 5, 6, 7, 0, tzinfo=UTC)
 GONE = Owner(host=this_process().host, boot_id=this_process().boot_id, pid=2**30, started_us=1)
@@ -51,6 +52,8 @@ class Store:
 
     def _row(self, run_id: int, number: int, name: str, phase: ActionPhase, began: int) -> tuple[Any, ...]:
         has_failed = phase is ActionPhase.FAILED
+        inputs = Inputs(literals=[NamedLiteral(name="x", value=integer(number))])
+        outputs = Outputs(literals=[NamedLiteral(name="o0", value=integer(42))])
         return ActionRecord(
             action_id=action_id(run_id, number),
             run_id=run_id,
@@ -64,8 +67,8 @@ class Store:
             created_us=began + number,
             started_us=began + number,
             ended_us=began + 1_500_000 if phase.is_terminal else None,
-            inputs=Inputs(literals=[NamedLiteral(name="x", value=integer(number))]).SerializeToString(),
-            outputs=None if has_failed else Outputs(literals=[NamedLiteral(name="o0", value=integer(42))]).SerializeToString(),
+            inputs=inputs.SerializeToString(),
+            outputs=None if has_failed else outputs.SerializeToString(),
             error=BROKEN.to_json() if has_failed else None,
         ).row()
 
@@ -74,7 +77,7 @@ class Store:
 
 
 @pytest.fixture
-def store(flyte_home: Path) -> Any:
+def store(flyte_home: Path) -> Iterator[Store]:
     made = Store(flyte_home)
     yield made
     made.close()

@@ -11,7 +11,7 @@ import pytest
 from flyte._store.owners import this_process
 from flyte._store.reader import RunFilter, StoreReader
 from flyte._store.records import ActionRecord, ErrorRecord, NewRun, action_id
-from flyte._store.writer import Writer, abort_run, insert_run, record_actions, record_root_end
+from flyte._store.writer import Writer, abort_run, end_run, in_order, insert_run, record_actions
 from flyte.errors import StoreError
 from flyte.models import ActionPhase
 
@@ -84,7 +84,18 @@ def test_every_row_of_a_batch_of_any_size_is_recorded(writer: Writer, count: int
     assert writer.write(lambda c: c.execute("SELECT count(*) FROM action").fetchone()[0]) == count
 
 
-def test_a_terminal_record_is_never_written_over(writer: Writer, tmp_path: Path) -> None:
+def test_a_failed_record_gives_way_to_a_later_attempt_and_to_nothing_else(writer: Writer, tmp_path: Path) -> None:
+    run_id = writer.write(insert_run(new_run()))
+    writer.write(record_actions([record(run_id, phase=FAILED, ended_us=2).row()]))
+    assert writer.write(record_actions([record(run_id, phase=SUCCEEDED, ended_us=3).row()])) == {action_id(run_id, 1)}
+    again = [record(run_id, attempt_no=2).row(), record(run_id, attempt_no=2, phase=SUCCEEDED, ended_us=5).row()]
+    assert writer.write(record_actions(again)) == frozenset()
+    with StoreReader(tmp_path) as reader:
+        (root,) = reader.list_actions(reader.load_run("r1"))
+        assert (root.phase, root.attempt_no) == (ActionPhase.SUCCEEDED, 2)
+
+
+def test_a_success_is_never_written_over(writer: Writer, tmp_path: Path) -> None:
     run_id = writer.write(insert_run(new_run()))
     writer.write(record_actions([record(run_id, phase=SUCCEEDED, ended_us=2, outputs=b"first").row()]))
     rows = [record(run_id, phase=FAILED, ended_us=3).row(), record(run_id, 2, phase=SUCCEEDED, ended_us=3).row()]
@@ -132,7 +143,7 @@ def test_a_bad_change_does_not_take_its_batch_with_it(writer: Writer) -> None:
 def test_a_run_and_its_root_end_together(writer: Writer, tmp_path: Path) -> None:
     run_id = writer.write(insert_run(new_run()))
     row = record(run_id, phase=SUCCEEDED, ended_us=7, outputs=b"o").row()
-    assert writer.write(record_root_end(row, run_id, SUCCEEDED, 7)) is True
+    assert writer.write(in_order(record_actions([row]), end_run(run_id, SUCCEEDED, 7))) is True
     with StoreReader(tmp_path) as reader:
         run = reader.load_run("r1")
         assert run.phase is ActionPhase.SUCCEEDED

@@ -189,9 +189,10 @@ class TaskTemplate(Generic[P, R, F]):
             if self.is_async:
                 return scope.controller.submit(scope, self, args, kwargs)
             if _loop_is_running():
+                called = getattr(self, "__name__", self.short_name)
                 raise SyncTaskCallInAsyncContextError(
                     f"task {self.name!r} is synchronous, and calling it from async code would block every other task "
-                    f"here. Write: await {self.short_name}.aio(...)"
+                    f"here. Write: await {called}.aio(...)"
                 )
             return scope.controller.submit_blocking(scope, self, args, kwargs)
 

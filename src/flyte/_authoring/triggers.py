@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Dict, TypedDict, Union, Unpack
 
-from flyte._authoring.cron import Cron, FixedRate
+from flyte._authoring.cron import Cron as Cron
+from flyte._authoring.cron import FixedRate as FixedRate
 from flyte._authoring.expectations import expect, expect_bool, expect_optional_str, expect_str_mapping
 from flyte.models.rich_repr import RichRepr
 

@@ -8,7 +8,6 @@ from flyte._authoring.function_task import AsyncFunctionTaskTemplate
 from flyte._authoring.task import TaskTemplate
 from flyte._context import ctx
 
-
 _HOOKS = ("pre", "execute", "post")
 
 

@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from flyteidl2.task.common_pb2 import Inputs, Outputs
+
 from flyte._context import ActionScope, enter_scope
+from flyte._controller.caching import RunCache
 from flyte._controller.contexts import task_context
 from flyte._controller.failures import error_of, failure_of
 from flyte._controller.garbage import fewer_full_collections
@@ -24,21 +27,22 @@ from flyte._controller.limits import attempt_rules, check_inline_size, time_limi
 from flyte._controller.local_run import LocalRunSpec, payload_path
 from flyte._controller.process_environment import ProcessEnvironment
 from flyte._controller.progress import ActionFailure, RunProgress, TaskProgress
+from flyte._controller.recall import Recall
 from flyte._controller.stepping import await_in_context
 from flyte._controller.threads import ThreadPool
 from flyte._engine.attempts import Failure, Finish, after_failure
 from flyte._engine.names import ROOT_ACTION, child_name
+from flyte._engine.replay import TryAgain
+from flyte._store.cache import put_cache_entries
 from flyte._store.journal import Journal
-from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
+from flyte._store.payloads import INLINE_LIMIT_BYTES, load_payload, spill
 from flyte._store.records import ActionKind, ActionRecord, ErrorRecord, action_id
-from flyte._store.writer import Writer, record_root_end
+from flyte._store.writer import Writer, end_run, in_order, record_actions
 from flyte.errors import ActionAbortedError
 from flyte.models import ActionPhase, GroupData, TaskContext
 from flyte.types._hashing import inputs_hash
 
 if TYPE_CHECKING:
-    from flyteidl2.task.common_pb2 import Inputs, Outputs
-
     from flyte._authoring.function_task import AsyncFunctionTaskTemplate
 
 Task: TypeAlias = "AsyncFunctionTaskTemplate[Any, Any, Any]"
@@ -47,6 +51,7 @@ LEFTOVER_GRACE_S = 5.0
 """How long a finished attempt waits for what it left running to take its cancellation."""
 
 _RUNNING = ActionPhase.RUNNING.to_protobuf_value()
+_SUCCEEDED = ActionPhase.SUCCEEDED.to_protobuf_value()
 _TASK = int(ActionKind.TASK)
 
 
@@ -65,6 +70,7 @@ class Attempt:
     progress: TaskProgress
     group: GroupData | None
     loop_task: asyncio.Task[Any] | None
+    may_replay: bool
     others: set[asyncio.Task[Any]] = field(default_factory=set)
     is_over: bool = False
 
@@ -83,6 +89,8 @@ class _Call:
     progress: TaskProgress
     scope: ActionScope | None
     """The caller's; None for the root."""
+    may_replay: bool
+    """Its children may have been called before: by an earlier attempt of it or of one above it, or before a resume."""
 
 
 class LocalController:
@@ -95,6 +103,7 @@ class LocalController:
         threads: ThreadPool,
         progress: RunProgress,
         env_vars: Mapping[str, str] | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self.spec = spec
         self._loop = asyncio.get_running_loop()
@@ -103,7 +112,9 @@ class LocalController:
         self._threads = threads
         self._progress = progress
         self._environment = ProcessEnvironment(env_vars)
-        self._actions = 0
+        self._recall = recall or Recall()
+        self._cache = RunCache(spec, self._journal, is_on=spec.use_cache, overwrite=spec.overwrite_cache)
+        self._actions = self._recall.last_sequence_no
 
     async def run_root(self, task: Task, inputs: Inputs) -> Outputs:
         """The outputs of the root task, after its action and the run are recorded as succeeded.
@@ -113,12 +124,14 @@ class LocalController:
             asyncio.CancelledError: the run was aborted and is recorded so.
         """
         self._progress.root = TaskProgress(task.name)
-        record = self._new_record(task, ROOT_ACTION, parent_id=None, group=None)
+        may_replay = self._recall.is_resumed or task.retries.count > 0
+        record = self._recalled(ROOT_ACTION) or self._new_record(task, ROOT_ACTION, parent_id=None, group=None)
         try:
             with fewer_full_collections():
-                return await self._execute(_Call(task, inputs, record, self._progress.root, scope=None))
+                return await self._execute(_Call(task, inputs, record, self._progress.root, None, may_replay))
         finally:
             self._environment.restore()
+            self._cache.close()
             await self._journal.close()
 
     async def submit(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -150,8 +163,17 @@ class LocalController:
             name = child_name(
                 scope.action_name, task.name, inputs_hash(inputs), group.name if group else None, scope.call_counts
             )
-            record = self._new_record(task, name, parent.record.action_id, group)
-            outputs = await self._execute(_Call(task, inputs, record, parent.progress.child(task.name), scope))
+            progress = parent.progress.child(task.name)
+            record = self._recalled(name) if parent.may_replay else None
+            if record is not None and record.phase == _SUCCEEDED:
+                outputs = self._recorded_outputs(record, progress)
+            else:
+                if record is None:
+                    record = self._new_record(task, name, parent.record.action_id, group)
+                    if parent.may_replay:
+                        self._recall.keep(record)
+                may_replay = parent.may_replay or task.retries.count > 0
+                outputs = await self._execute(_Call(task, inputs, record, progress, scope, may_replay))
             if codec.blocking:
                 return await self._convert_on_thread(codec.decode_outputs, outputs)
             return codec.decode_outputs(outputs)
@@ -186,6 +208,24 @@ class LocalController:
             started_us=now_us,
         )
 
+    def _recalled(self, name: str) -> ActionRecord | None:
+        """The record that a call meets: succeeded, or set to be tried again; None for a call never made before."""
+        met = self._recall.meet(name)
+        if met is None:
+            return None
+        record, decision = met
+        if isinstance(decision, TryAgain):
+            record.attempt_no = decision.attempt_no
+            record.phase = _RUNNING
+            record.started_us = time.time_ns() // 1000
+            record.ended_us = record.error = None
+        return record
+
+    def _recorded_outputs(self, record: ActionRecord, progress: TaskProgress) -> Outputs:
+        progress.started += 1
+        progress.ended[ActionPhase.SUCCEEDED] += 1
+        return Outputs.FromString(load_payload(self.spec.home, record.outputs, record.outputs_file) or b"")
+
     async def _execute(self, call: _Call) -> Outputs:
         record = call.record
         data = call.inputs.SerializeToString(deterministic=True)
@@ -197,7 +237,7 @@ class LocalController:
         call.progress.started += 1
         self._journal.started(record)
         try:
-            result = await self._attempts(call)
+            result = await (self._attempts(call) if not self._is_cached(call.task) else self._cached_attempts(call))
             if isinstance(result, Finish):
                 self._note_failure(call, result.failure)
                 await self._record_end(call, result.phase)
@@ -213,6 +253,19 @@ class LocalController:
             if record.ended_us is None:
                 await self._record_end(call, ActionPhase.ABORTED)
             raise
+        finally:
+            if record.cache_status:
+                await self._cache.settle(record)
+
+    def _is_cached(self, task: Task) -> bool:
+        return self._cache.is_on and task.cache.behavior != "disable"
+
+    async def _cached_attempts(self, call: _Call) -> Outputs | Finish:
+        try:
+            return await self._cache.result(call.task, call.inputs, call.record, partial(self._attempts, call))
+        except Exception as error:
+            # A cache policy of the user's, or the store.
+            return Finish(ActionPhase.FAILED, failure_of(error))
 
     async def _attempts(self, call: _Call) -> Outputs | Finish:
         task = call.task
@@ -243,7 +296,7 @@ class LocalController:
         task = call.task
         scope = call.scope
         loop_task = asyncio.current_task()
-        attempt = Attempt(task, call.record, call.progress, scope.group if scope else None, loop_task)
+        attempt = Attempt(task, call.record, call.progress, scope.group if scope else None, loop_task, call.may_replay)
         context = copy_context()
         context.run(
             enter_scope,
@@ -325,13 +378,17 @@ class LocalController:
         record.phase = phase.to_protobuf_value()
         record.ended_us = time.time_ns() // 1000
         call.progress.ended[phase] += 1
+        entry = None
+        if record.cache_status and phase is ActionPhase.SUCCEEDED:
+            entry = self._cache.entry(call.task, call.inputs, record)
         if record.parent_id is None:
-            return self._journal.commit(record_root_end(record.row(), record.run_id, record.phase, record.ended_us))
+            end = in_order(record_actions([record.row()]), end_run(record.run_id, record.phase, record.ended_us))
+            return self._journal.commit(end if entry is None else in_order(put_cache_entries([entry]), end))
         if phase is ActionPhase.ABORTED:
             # Its caller is being cancelled and must not wait; the end of the run waits for this commit.
             self._journal.noted(record)
             return asyncio.sleep(0)
-        return self._journal.ended(record)
+        return self._journal.ended(record, entry)
 
     async def _spill(self, record: ActionRecord, file_name: str, data: bytes) -> str:
         path = payload_path(self.spec.name, record.name, file_name)

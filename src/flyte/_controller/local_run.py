@@ -39,3 +39,5 @@ class LocalRunSpec:
     domain: str | None = None
     org: str | None = None
     custom_context: Mapping[str, str] = field(default_factory=dict)
+    use_cache: bool = True
+    overwrite_cache: bool = False

@@ -31,6 +31,8 @@ class RunOptions:
     env_vars: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     custom_context: Mapping[str, str] = field(default_factory=dict)
+    disable_run_cache: bool = False
+    overwrite_cache: bool = False
     served: Mapping[str, Any] = field(default_factory=dict)
     """Settings that only a served run can honour, by name, where they differ from their defaults."""
 

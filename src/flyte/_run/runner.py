@@ -138,6 +138,8 @@ class Runner:
             domain=domain,
             org=defaults.org,
             custom_context=options.custom_context,
+            use_cache=not options.disable_run_cache,
+            overwrite_cache=options.overwrite_cache,
         )
 
 
@@ -238,6 +240,8 @@ def with_runcontext(
     env_vars: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     custom_context: Mapping[str, str] | None = None,
+    overwrite_cache: bool = False,
+    disable_run_cache: bool = False,
     copy_style: str = "loaded_modules",
     service_account: str | None = None,
     queue: str | None = None,
@@ -259,6 +263,8 @@ def with_runcontext(
         env_vars: Environment variables of the process while the run lasts. They win over those of environments.
         labels: Recorded with the run; `flyte get run --with-label` finds it by them.
         custom_context: What every action sees as `ctx().custom_context`.
+        overwrite_cache: Cached tasks compute again, and what they return is kept in place of what was.
+        disable_run_cache: No task of the run looks a result up or keeps one.
         copy_style: How code is bundled for a served run; a local run bundles none.
         service_account: For served runs; a local run warns that it has no use for it.
         queue: As `service_account`.
@@ -289,6 +295,8 @@ def with_runcontext(
             env_vars=env_vars or {},
             labels=labels or {},
             custom_context=custom_context or {},
+            overwrite_cache=overwrite_cache,
+            disable_run_cache=disable_run_cache,
             served={option: value for option, value in served.items() if value is not None},
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -90,12 +91,25 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    _enter_wal_mode(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous_mode()}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_AUTOCHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     if _check_version(connection, path) < len(migrations()):
         _migrate(connection, path)
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    # Of several processes that open a fresh file at once, SQLite tells all but one that it is locked, without waiting.
+    give_up_at = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> int:

@@ -11,8 +11,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from flyte._store.cache import CacheEntry, put_cache_entries
 from flyte._store.records import ActionRecord
-from flyte._store.writer import ActionRow, Change, Writer, record_actions
+from flyte._store.writer import ActionRow, Change, Writer, in_order, record_actions
 from flyte.errors import StoreError
 
 SHOW_AFTER_S = 0.1
@@ -31,6 +32,7 @@ class Journal:
         self._writer = writer
         self._loop = loop
         self._rows: list[ActionRow] = []
+        self._cache_entries: list[CacheEntry] = []
         self._waiters: list[_Waiter] = []
         self._unwritten: dict[int, ActionRecord] = {}
         self._is_flush_due = False
@@ -44,9 +46,14 @@ class Journal:
         if self._timer is None:
             self._timer = self._loop.call_later(SHOW_AFTER_S, self._show_running)
 
-    def ended(self, record: ActionRecord) -> asyncio.Future[None]:
-        """The action is over; the future is done when that is committed, or fails with `StoreError`."""
+    def ended(self, record: ActionRecord, cache_entry: CacheEntry | None = None) -> asyncio.Future[None]:
+        """The action is over; the future is done when that is committed, or fails with `StoreError`.
+
+        A `cache_entry` is kept in the same transaction.
+        """
         future = self._loop.create_future()
+        if cache_entry is not None:
+            self._cache_entries.append(cache_entry)
         self._waiters.append((record.action_id, future))
         self.noted(record)
         return future
@@ -104,7 +111,11 @@ class Journal:
         def done(refused: frozenset[int], error: StoreError | None) -> None:
             self._loop.call_soon_threadsafe(self._committed, waiters, refused, error)
 
-        self._writer.submit(record_actions(rows), done)
+        change = record_actions(rows)
+        if self._cache_entries:
+            change = in_order(put_cache_entries(self._cache_entries), change)
+            self._cache_entries = []
+        self._writer.submit(change, done)
 
     def _committed(self, waiters: Sequence[_Waiter], refused: frozenset[int], error: StoreError | None) -> None:
         self._in_flight -= 1

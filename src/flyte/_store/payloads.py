@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from flyte._atomic import write_atomically
 from flyte._store.database import store_errors
 from flyte.errors import StoreError
 
 INLINE_LIMIT_BYTES = 64 * 1024
 """Payloads up to this size live in the row."""
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """`path` holds `data`, on disk; whatever happens on the way, no reader sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def spill(home: Path, relative_path: str, data: bytes) -> str:

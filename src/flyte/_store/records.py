@@ -16,6 +16,16 @@ from flyte.models import ActionPhase
 SEQUENCE_BITS = 32
 
 
+class CacheStatus(IntEnum):
+    """What the cache did for an action; the numbers of `flyteidl2.core.CatalogCacheStatus`."""
+
+    DISABLED = 0
+    MISS = 1
+    HIT = 2
+    POPULATED = 3
+    SKIPPED = 6
+
+
 class ActionKind(IntEnum):
     """What an action records."""
 
@@ -119,6 +129,12 @@ class ActionRecord:
     outputs: bytes | None = None
     outputs_file: str | None = None
     error: str | None = None
+    cache_status: int = 0
+
+    @property
+    def sequence_no(self) -> int:
+        """Its number in the run, from 1."""
+        return self.action_id & ((1 << SEQUENCE_BITS) - 1)
 
     def row(self) -> tuple[Any, ...]:
         """The columns of `record_actions`, in its order."""
@@ -140,6 +156,7 @@ class ActionRecord:
             self.outputs,
             self.outputs_file,
             self.error,
+            self.cache_status,
         )
 
 
@@ -192,6 +209,7 @@ class StoredAction:
     outputs: bytes | None
     outputs_file: str | None
     error: ErrorRecord | None
+    cache_status: CacheStatus
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> StoredAction:
@@ -213,4 +231,5 @@ class StoredAction:
             outputs=row["outputs"],
             outputs_file=row["outputs_file"],
             error=None if row["error"] is None else ErrorRecord.from_json(row["error"]),
+            cache_status=CacheStatus(row["cache_status"]),
         )

@@ -5,15 +5,17 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (name) DO NOTHING;
 
 -- name: record_actions
--- {rows} is one group of placeholders an action. A terminal record is never written over.
+-- {rows} is one group of placeholders an action. A success is never written over; a failed, aborted or timed-out record
+-- only by a later attempt, and an open one never by an earlier.
 INSERT INTO action (action_id, run_id, name, parent_id, kind, task_name, group_name, phase, attempt_no,
-                    created_us, started_us, ended_us, inputs, inputs_file, outputs, outputs_file, error)
+                    created_us, started_us, ended_us, inputs, inputs_file, outputs, outputs_file, error, cache_status)
 VALUES {rows}
 ON CONFLICT (action_id) DO UPDATE
    SET phase = excluded.phase, attempt_no = excluded.attempt_no, started_us = excluded.started_us,
        ended_us = excluded.ended_us, outputs = excluded.outputs, outputs_file = excluded.outputs_file,
-       error = excluded.error
- WHERE action.phase IN (1, 2, 3, 4, 9) AND action.attempt_no <= excluded.attempt_no;
+       error = excluded.error, cache_status = excluded.cache_status
+ WHERE (action.phase IN (1, 2, 3, 4, 9) AND action.attempt_no <= excluded.attempt_no)
+    OR (action.phase IN (6, 7, 8) AND action.attempt_no < excluded.attempt_no);
 
 -- name: end_run
 UPDATE run SET phase = ?, ended_us = ? WHERE run_id = ? AND phase IN (1, 2, 3, 4, 9);
@@ -60,3 +62,22 @@ SELECT task_name, phase, count(*) AS count
 -- name: abort_open_actions
 UPDATE action SET phase = 7, ended_us = :ended_us
  WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32 AND phase IN (1, 2, 3, 4, 9);
+
+-- name: cache_entry
+SELECT outputs, outputs_file, created_us, run_name, action_name FROM cache_entry WHERE cache_key = ?;
+
+-- name: put_cache_entry
+INSERT INTO cache_entry (cache_key, task_name, version, interface, input_hashes, created_us, run_name, action_name,
+                         outputs, outputs_file)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (cache_key) DO UPDATE
+   SET created_us = excluded.created_us, run_name = excluded.run_name, action_name = excluded.action_name,
+       outputs = excluded.outputs, outputs_file = excluded.outputs_file;
+
+-- name: reserve_cache_key
+INSERT INTO cache_reservation (cache_key, holder, lease_until_us) VALUES (:cache_key, :holder, :lease_until_us)
+ON CONFLICT (cache_key) DO UPDATE SET holder = excluded.holder, lease_until_us = excluded.lease_until_us
+ WHERE cache_reservation.holder = excluded.holder OR cache_reservation.lease_until_us < :now_us;
+
+-- name: release_cache_key
+DELETE FROM cache_reservation WHERE cache_key = ? AND holder = ?;

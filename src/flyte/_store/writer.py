@@ -121,6 +121,15 @@ class Writer:
         return results
 
 
+def in_order(*changes: Change) -> Change:
+    """A change that makes all of them, or none; its result is that of the last."""
+
+    def change(connection: sqlite3.Connection) -> Any:
+        return [each(connection) for each in changes][-1]
+
+    return change
+
+
 def insert_run(run: NewRun) -> Change:
     """A change that adds a run; its result is the new `run_id`, or None where a run of that name exists."""
 
@@ -142,24 +151,11 @@ def end_run(run_id: int, phase: int, ended_us: int) -> Change:
 
 def abort_run(run_id: int, ended_us: int) -> Change:
     """A change that records a run, and whatever of it is still open, as aborted; its result is as of `end_run`."""
-    end = end_run(run_id, ActionPhase.ABORTED.to_protobuf_value(), ended_us)
 
-    def change(connection: sqlite3.Connection) -> bool:
+    def abort_open_actions(connection: sqlite3.Connection) -> None:
         connection.execute(statement("abort_open_actions"), {"run_id": run_id, "ended_us": ended_us})
-        return bool(end(connection))
 
-    return change
-
-
-def record_root_end(row: ActionRow, run_id: int, phase: int, ended_us: int) -> Change:
-    """A change that records the end of a run and of its root action, both or neither."""
-    record_root, end = record_actions([row]), end_run(run_id, phase, ended_us)
-
-    def change(connection: sqlite3.Connection) -> bool:
-        record_root(connection)
-        return bool(end(connection))
-
-    return change
+    return in_order(abort_open_actions, end_run(run_id, ActionPhase.ABORTED.to_protobuf_value(), ended_us))
 
 
 def record_actions(rows: Sequence[ActionRow]) -> Change:

@@ -45,12 +45,11 @@ def _columns() -> list[Column]:
         Column("Name", is_kept_whole=True),
         Column("Task"),
         Column("Phase"),
-        Column("Attempt", is_number=True),
-        Column("Parent", is_kept_whole=True),
-        Column("Group"),
-        Column("Started"),
-        Column("Duration"),
-        Column("Error"),
+        Column("Attempt", is_number=True, is_optional=True),
+        Column("Group", is_optional=True),
+        Column("Started", is_number=True),
+        Column("Duration", is_number=True),
+        Column("Error", is_cut=True, is_optional=True),
     ]
 
 
@@ -61,14 +60,14 @@ def _status(run: StoredRun, action: StoredAction) -> str:
 
 def _row(run: StoredRun, action: StoredAction) -> list[str]:
     error = action.error
+    since_start = _duration(run.created_at, action.started_at)
     return [
         action.name,
         action.task_name,
         _status(run, action),
-        str(action.attempt_no),
-        action.parent_name or "",
+        str(action.attempt_no) if action.attempt_no > 1 else "",
         action.group_name or "",
-        show_local(action.started_at),
+        f"+{since_start}" if since_start else "",
         _duration(action.started_at, action.ended_at),
         one_line(f"{error.code}: {error.message}", _ERROR_CHARACTERS) if error else "",
     ]
@@ -115,7 +114,6 @@ def show_action(run_name: str, action_name: str, output: OutputFormat) -> None:
             ("Duration", _duration(action.started_at, action.ended_at)),
             ("Error", f"{action.error.code}: {action.error.message}" if action.error else ""),
         ],
-        output,
     )
     if action.error and action.error.traceback:
         print(f"\n{action.error.traceback.rstrip()}")
@@ -135,10 +133,11 @@ def show_io(run_name: str, action_name: str, sides: Sequence[str], output: Outpu
             [side.removesuffix("s"), name, show_value(value)] for side in sides for name, value in values[side].items()
         ]
         print_table(columns, rows, output)
+    ended = action.phase.value.replace("_", " ")
     if "outputs" in sides and not action.phase.is_terminal:
         note(f"Action {action.name} has no outputs: it is {_status(run, action)}.")
     elif "outputs" in sides and action.error:
-        note(f"Action {action.name} has no outputs: it {action.phase.value} with {action.error.code}.")
+        note(f"Action {action.name} has no outputs: it {ended} with {action.error.code}.")
     elif not any(values.values()):
         note(f"Action {action.name} has no {' and no '.join(sides)}.")
 

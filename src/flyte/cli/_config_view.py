@@ -30,7 +30,7 @@ def show_config(config: Config, output: OutputFormat) -> None:
     pairs = [("home", document["home"]), ("file", document["source"] or "none found")]
     for section, settings in sections.items():
         pairs += [(f"{section}.{name}", _text(value)) for name, value in settings.items()]
-    print_details(pairs, output)
+    print_details(pairs)
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Task = TaskTemplate[Any, Any, Any]
 
 _OUR_FOLDER = f"{Path(__file__).parent.parent}{os.sep}"
+_IMPORT_FOLDER = str(Path(importlib.__file__).parent)
 _SKIPPED_FOLDERS = {"node_modules", "site-packages", "venv", "env"}
 
 
@@ -70,16 +72,24 @@ def load_module(file: Path, root: Path | None = None) -> ModuleType:
     root = (root or _package_root(path.parent)).resolve()
     if not path.is_relative_to(root):
         raise CommandError(f"{file} is not below the root folder {root} that --root-dir names.")
-    for folder in (path.parent, root):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
-    name = ".".join(path.relative_to(root).with_suffix("").parts)
+    _make_importable(root, path.parent)
+    # A dot in a file's name would be read as a package.
+    parts = [part.replace(".", "_") for part in path.relative_to(root).with_suffix("").parts]
+    name = ".".join(parts)
     loaded = sys.modules.get(name)
     if loaded is not None:
         if _is_file_of(loaded, path):
             return loaded
         raise CommandError(f"{file} cannot be imported: Python uses another module named {name!r}. Rename the file.")
     return _import(name, path, file)
+
+
+def _make_importable(root: Path, folder: Path) -> None:
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    if str(folder) not in sys.path:
+        # At the end: a module of a package must not hide one of Python by its name.
+        sys.path.append(str(folder))
 
 
 def _package_root(folder: Path) -> Path:
@@ -95,11 +105,9 @@ def _is_file_of(module: ModuleType, path: Path) -> bool:
 
 def _import(name: str, path: Path, shown: Path) -> ModuleType:
     try:
-        if "." in name:
+        if "." in name and path.stem == name.rpartition(".")[2]:
             # Its packages come first, so that its relative imports work.
-            from importlib import import_module
-
-            return import_module(name)
+            return importlib.import_module(name)
         spec = spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
@@ -125,7 +133,7 @@ def _user_error(error: BaseException) -> str:
 
 def _is_hidden(frame: TracebackType) -> bool:
     file_name = frame.tb_frame.f_code.co_filename
-    return file_name.startswith((_OUR_FOLDER, "<frozen importlib"))
+    return file_name.startswith((_OUR_FOLDER, _IMPORT_FOLDER, "<frozen importlib"))
 
 
 def near_files(name: str, folder: Path) -> Iterator[str]:

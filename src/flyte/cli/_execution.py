@@ -30,8 +30,10 @@ def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings:
     from flyte.errors import BaseRuntimeError
 
     session = current_session()
-    _choose_mode(session, settings)
+    _refuse_control_plane(session, settings)
     runner = _runner(session, settings)
+    if not settings.is_local:
+        note("No control plane is configured: running on this machine, as --local does.")
     began = time.monotonic()
 
     def outcome() -> Outcome:
@@ -59,16 +61,13 @@ def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings:
     report_succeeded(session, outcome(), run)
 
 
-def _choose_mode(session: Session, settings: RunSettings) -> None:
+def _refuse_control_plane(session: Session, settings: RunSettings) -> None:
     endpoint = session.config.platform.endpoint
-    if settings.is_local:
-        return
-    if endpoint:
+    if endpoint and not settings.is_local:
         raise CommandError(
             f"the control plane {endpoint} is configured, and this release has no client for one yet: "
             "`flyte run --local ...` runs the task on this machine."
         )
-    note("No control plane is configured: running on this machine, as --local does.")
 
 
 def _runner(session: Session, settings: RunSettings) -> Runner:

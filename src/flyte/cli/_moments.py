@@ -117,7 +117,9 @@ def parse_date(text: str, now: datetime | None = None) -> date:
 
 
 def show_duration(seconds: float) -> str:
-    """A duration as a person reads it: `12 ms`, `1.5 s`, `2 min 5 s`, `3 h 20 min`, `4 d 2 h`."""
+    """A duration as a person reads it: `0.4 ms`, `12 ms`, `1.5 s`, `2 min 5 s`, `3 h 20 min`, `4 d 2 h`."""
+    if seconds < 0.00995:
+        return f"{seconds * 1000:.1f} ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:

@@ -76,9 +76,9 @@ def show_runs(query: RunQuery, output: OutputFormat) -> None:
             Column("Name", is_kept_whole=True),
             Column("Task"),
             Column("Phase"),
-            Column("Created"),
-            Column("Duration"),
-            Column("Labels"),
+            Column("Created", is_kept_whole=True),
+            Column("Duration", is_number=True),
+            Column("Labels", is_optional=True),
         ]
         print_table(columns, [_row(run) for run in shown], output)
     elif store is not None:
@@ -149,7 +149,7 @@ def show_run(name: str, output: OutputFormat) -> None:
         ("Actions", f"{task}: {', '.join(f'{number:,} {phase.value}' for phase, number in phases.items())}")
         for task, phases in counts.items()
     ]
-    print_details(pairs, output)
+    print_details(pairs)
 
 
 def _summary(run: StoredRun) -> list[tuple[str, str]]:

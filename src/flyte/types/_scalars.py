@@ -126,7 +126,7 @@ class StrConverter(ScalarConverter):
 
     def write(self, value: Any, literal: Literal) -> None:
         if type(value) is not self.python_type:
-            self.check(value)
+            self._require_text(value)
         try:
             literal.scalar.primitive.string_value = value
         except UnicodeEncodeError as error:
@@ -146,7 +146,7 @@ class StrConverter(ScalarConverter):
             raise mismatch(self.python_type, plain)
         return plain
 
-    def check(self, value: Any) -> None:
+    def _require_text(self, value: Any) -> None:
         if not isinstance(value, self.python_type):
             raise mismatch(self.python_type, value, fix="Pass `str(...)` of it." if isinstance(value, int) else "")
 

@@ -40,5 +40,29 @@ CREATE TABLE action (
     outputs      BLOB,
     outputs_file TEXT,
     error        TEXT,
+    -- Whether the outputs came from the cache: `flyteidl2.core.CatalogCacheStatus`.
+    cache_status INTEGER NOT NULL,
     UNIQUE (run_id, name)
+) STRICT;
+
+CREATE TABLE cache_entry (
+    cache_key    TEXT    PRIMARY KEY,
+    task_name    TEXT    NOT NULL,
+    version      TEXT    NOT NULL,
+    interface    TEXT    NOT NULL,
+    -- A JSON object: the hash of each input that counts. Tells later why another call missed.
+    input_hashes TEXT    NOT NULL,
+    created_us   INTEGER NOT NULL,
+    run_name     TEXT    NOT NULL,
+    action_name  TEXT    NOT NULL,
+    outputs      BLOB,
+    outputs_file TEXT
+) STRICT;
+
+CREATE INDEX cache_entry_by_task ON cache_entry (task_name, created_us);
+
+CREATE TABLE cache_reservation (
+    cache_key      TEXT    PRIMARY KEY,
+    holder         TEXT    NOT NULL,
+    lease_until_us INTEGER NOT NULL
 ) STRICT;

@@ -1,0 +1,35 @@
+"""Files that are whole or absent."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+
+_SERIALS = count()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """`path` holds `data`, on disk; whatever happens on the way, no reader sees a part of it.
+
+    Of several writers at the same time, in this process and in others, one wins whole. Missing folders are created.
+
+    Raises:
+        OSError: it could not be written; what was at `path` is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_SERIALS)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
