@@ -27,14 +27,14 @@ def project(tmp_path: Path, flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def flyte(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flyte]:
-    """The command: `flyte("run", "t.py", "main")`. Each call imports the project's files anew, as each process does."""
+    """The command: `flyte("run", "t.py", "main")`. Each call imports the test's files anew, as each process does."""
     from flyte.cli._root import flyte as command
 
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def forget() -> None:
         for name, module in list(sys.modules.items()):
-            if str(getattr(module, "__file__", None) or "").startswith(str(project)):
+            if str(getattr(module, "__file__", None) or "").startswith(str(project.parent)):
                 del sys.modules[name]
 
     def call(*arguments: str) -> Result:

@@ -19,15 +19,17 @@ def _parse_with_hints(
     parse: Callable[[click.Context, list[str]], list[str]], ctx: click.Context, args: list[str]
 ) -> list[str]:
     try:
-        return parse(ctx, args)
+        return parse(ctx, list(args))
     except NoSuchOption as error:
-        owner = _owner_of(error.option_name, ctx.parent)
-        if owner is None:
-            raise
-        path = owner.command_path
-        raise click.UsageError(
-            f"{error.option_name} is an option of `{path}`: write it there, `{path} {error.option_name} ...`.", ctx
-        ) from None
+        # Of `-of`, the parser only names `-o`.
+        typed = [arg.partition("=")[0] for arg in args if arg.startswith(error.option_name)]
+        for option in (error.option_name, *typed):
+            if owner := _owner_of(option, ctx.parent):
+                path = owner.command_path
+                raise click.UsageError(
+                    f"{option} is an option of `{path}`: write it there, `{path} {option} ...`.", ctx
+                ) from None
+        raise
 
 
 def _owner_of(option: str, ctx: click.Context | None) -> click.Context | None:

@@ -132,7 +132,7 @@ def _origin(run_name: str) -> tuple[str, StoredAction | None]:
 
 
 def _deepest(failed: list[StoredAction]) -> StoredAction | None:
-    """Down from the root, as long as a child failed with the very same error first."""
+    """Down from the root, as long as a child failed with the very same error: the last one, others may have been caught."""
     origin = failed[0] if failed and failed[0].parent_name is None else None
     by_parent: dict[str | None, list[StoredAction]] = {}
     for action in failed:
@@ -141,7 +141,7 @@ def _deepest(failed: list[StoredAction]) -> StoredAction | None:
         same = [child for child in by_parent.get(origin.name, ()) if child.error == origin.error and child.ended_at]
         if not same:
             break
-        origin = min(same, key=lambda child: child.ended_at)  # type: ignore[arg-type,return-value]
+        origin = max(same, key=lambda child: child.ended_at)  # type: ignore[arg-type,return-value]
     return origin
 
 

@@ -22,14 +22,12 @@ Importing this package is cheap: every attempt that asks for its context has a `
 from __future__ import annotations
 
 from flyte.report._current import current_report, flush, get_tab, log, replace
-from flyte.report._files import REPORT_FILE, report_path, write_report
 from flyte.report._markup import Markup, abbreviate
 from flyte.report._rendering import to_html
 from flyte.report._report import Report, Tab
 from flyte.report._timeline import Timeline, duration_ms
 
 __all__ = [
-    "REPORT_FILE",
     "Markup",
     "Report",
     "Tab",
@@ -41,7 +39,5 @@ __all__ = [
     "get_tab",
     "log",
     "replace",
-    "report_path",
     "to_html",
-    "write_report",
 ]

@@ -52,11 +52,17 @@ class _Flush:
 
 
 class _Change:
-    """A change of the main tab of the current report, to be seen after a flush: at once with `do_flush`."""
+    """The HTML `content` in the main tab of the current report: below what was there (`log`), or alone (`replace`).
+
+    It is on the page after the next flush, which is at once with `do_flush`, or when the attempt ends.
+
+    Raises:
+        TypeError: `content` is not text.
+        OSError: the page could not be written.
+    """
 
     def __init__(self, change: Callable[[Tab, str], None]) -> None:
         self._change = change
-        self.__doc__ = f"{change.__doc__}\n\nIn the main tab of the current report; `do_flush` flushes it at once."
 
     def __call__(self, content: str, do_flush: bool = False) -> None:
         self._change(get_tab(MAIN_TAB), content)

@@ -24,9 +24,8 @@ class Markup(str):
 
 def escaped(value: Any) -> Markup:
     """A value as HTML: what says that it is HTML as it is, the text of anything else with no meaning as markup."""
-    as_html = getattr(value, "__html__", None)
-    if callable(as_html) and not isinstance(value, type):
-        return Markup(as_html())
+    if hasattr(type(value), "__html__"):
+        return Markup(value.__html__())
     return Markup(html.escape(text_of(value)))
 
 

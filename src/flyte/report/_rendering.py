@@ -26,7 +26,7 @@ def to_html(value: Any) -> Markup:
 
 
 def _marked(value: Any) -> str | None:
-    return escaped(value) if _has(value, "__html__") else None
+    return escaped(value) if hasattr(type(value), "__html__") else None
 
 
 def _plotly(value: Any) -> str | None:

@@ -83,7 +83,7 @@ class ShapeForm:
             raise
         except Exception as error:
             raise TypeTransformerFailedError(
-                f"Cannot convert {short_repr(value)} to {type_text(self.shape)}: {error or type(error).__name__}"
+                f"Cannot convert {short_repr(value)} to {type_text(self.shape)}: {str(error) or type(error).__name__}"
             ) from error
 
     def _try_reading(self, plain: Any) -> None:
@@ -195,7 +195,8 @@ def _untravellable(shape: Any, error: Exception) -> TypeTransformerFailedError:
     """The error for a shape whose values can never be converted."""
     fix = "Give the field a type that travels, or make its class a mashumaro `SerializableType`."
     if isinstance(error, UnserializableField):
-        reason = f"field {error.field_name!r} has type {type_text(error.field_type)}, which has no plain form"
+        part = f"field {error.field_name!r}" if error.field_name else "an item"
+        reason = f"{part} has type {type_text(error.field_type)}, which has no plain form"
     elif isinstance(error, NameError):
         reason = f"{error}, so its annotations mean nothing at run time"
         fix = "Define the class, and import what it names, at the top of the module."

@@ -81,7 +81,7 @@ class FieldChecks:
         if cls in _CLASSES_CHECKED_AS_THEY_ARE or (issubclass(cls, Enum) and cls is not Enum):
             return _instance_check(cls)
         if issubclass(cls, pathlib.PurePath):
-            return _instance_check((str, os.PathLike), cls)
+            return _instance_check(os.PathLike, cls)
         if dataclasses.is_dataclass(cls):
             return self._of_dataclass(cls)
         if is_named_tuple(cls):
@@ -186,7 +186,7 @@ def _check_date(value: Any) -> None:
         raise mismatch(datetime.date, value, fix=fix)
 
 
-def _instance_check(classes: type | tuple[Any, ...], named: type | None = None) -> Check:
+def _instance_check(classes: Any, named: type | None = None) -> Check:
     def check_instance(value: Any) -> None:
         if not isinstance(value, classes):
             raise mismatch(named or classes, value)

@@ -84,8 +84,11 @@ class RecordConverter(PlainConverter):
         try:
             record = self._record.model_validate(self.take_apart(value))
         except ValidationError as error:
-            raise self._locate(invalid_fields(error)) from error
-        plain = self._form.to_plain(record)
+            raise self._located(invalid_fields(error)) from error
+        try:
+            plain = self._form.to_plain(record)
+        except TypeTransformerFailedError as error:
+            raise self._located(error) from error.__cause__
         for index, field in enumerate(self._record.record_fields):
             if field.optional and field.admits_none and f"f{index}" not in record.model_fields_set:
                 del plain[field.key]
@@ -98,12 +101,12 @@ class RecordConverter(PlainConverter):
         try:
             record = self._form.from_plain(plain)
         except TypeTransformerFailedError as error:
-            raise self._locate(error) from error.__cause__
+            raise self._located(error) from error.__cause__
         assert isinstance(record, _Record)
         return self.put_together(record.as_dict())
 
-    def _locate(self, failure: TypeTransformerFailedError) -> TypeTransformerFailedError:
-        """Respell the first step of a path of pydantic, which is the key of a field of the record."""
+    def _located(self, failure: TypeTransformerFailedError) -> TypeTransformerFailedError:
+        """The error with the first step of its path, which is the key of a field of the model, respelled."""
         for field in self._record.record_fields:
             step = f".{field.key}"
             if failure.path == step or failure.path.startswith((f"{step}.", f"{step}[")):
