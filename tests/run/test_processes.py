@@ -18,7 +18,7 @@ from flyte.models import ActionPhase
 PROGRAM = """
 import asyncio, os, sys, time
 import flyte
-from flyte._run import runner
+from flyte._run import execution
 
 env = flyte.TaskEnvironment(name="p")
 
@@ -49,7 +49,7 @@ async def blocks_the_loop() -> int:
 
 @env.task
 async def blocks_the_loop_and_waits_an_hour_for_it() -> int:
-    runner.ABORT_GRACE_S = 3600
+    execution.ABORT_GRACE_S = 3600
     print("started", flush=True)
     time.sleep(60)
     return 1

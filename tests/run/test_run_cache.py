@@ -191,9 +191,7 @@ flyte.run(slow, sys.argv[1])
 def test_of_equal_calls_in_several_processes_one_computes_when_serialized(tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    processes = [
-        subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=dict(os.environ)) for _ in range(3)
-    ]
+    processes = [subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=dict(os.environ)) for _ in range(3)]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert (tmp_path / "computed").read_text() == "x"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flyte._store.database import DATABASE_FILE, connect, migrations
-from flyte._store.payloads import load_payload, spill, write_atomically
+from flyte._store.payloads import load_payload, spill
 from flyte.errors import StoreError, StoreVersionError
 
 
@@ -83,14 +83,6 @@ writer.close()
     connection = connect(tmp_path / DATABASE_FILE, read_only=True)
     assert connection.execute("SELECT count(*) FROM run").fetchone()[0] == 80
     connection.close()
-
-
-def test_a_payload_file_is_whole_or_absent(tmp_path: Path) -> None:
-    target = tmp_path / "a" / "inputs.pb"
-    write_atomically(target, b"first")
-    write_atomically(target, b"second")
-    assert target.read_bytes() == b"second"
-    assert [entry.name for entry in target.parent.iterdir()] == ["inputs.pb"]
 
 
 def test_a_spilled_payload_is_loaded_from_where_the_row_says(tmp_path: Path) -> None:

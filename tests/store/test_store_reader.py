@@ -15,6 +15,8 @@ from flyte._store.writer import Writer, end_run, insert_run
 from flyte.errors import RunNotFoundError
 from flyte.models import ActionPhase
 
+NEVER_US = 2**62
+
 
 def add_runs(home: Path, *runs: NewRun) -> None:
     writer = Writer(home)
@@ -118,9 +120,11 @@ def test_a_run_of_this_process_is_not_interrupted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"boot_id": "another"}, {"started_us": 1}, {"pid": 2**22 + 1}])
 def test_an_owner_is_told_apart_from_a_later_process_of_the_same_number(change: dict[str, str]) -> None:
-    assert is_alive(this_process())
-    assert not is_alive(replace(this_process(), **change))  # type: ignore[arg-type]
+    assert is_alive(this_process(), 0)
+    assert not is_alive(replace(this_process(), **change), NEVER_US)  # type: ignore[arg-type]
 
 
-def test_an_owner_on_another_host_counts_as_alive() -> None:
-    assert is_alive(replace(this_process(), host="another-host"))
+def test_an_owner_on_another_host_is_alive_as_long_as_its_lease() -> None:
+    elsewhere = replace(this_process(), host="another-host")
+    assert is_alive(elsewhere, NEVER_US)
+    assert not is_alive(elsewhere, 1)

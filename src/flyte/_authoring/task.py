@@ -261,6 +261,11 @@ class TaskTemplate(Generic[P, R, F]):
         """
         return self.cache.get_version(VersionParameters(func=None, image=self.image))
 
+    @property
+    def code_version(self) -> str:
+        """Identity of the code that runs; empty where it has none to compare."""
+        return ""
+
     def override(
         self,
         *,

@@ -31,7 +31,7 @@ from flyte._controller.recall import Recall
 from flyte._controller.stepping import await_in_context
 from flyte._controller.threads import ThreadPool
 from flyte._engine.attempts import Failure, Finish, after_failure
-from flyte._engine.names import ROOT_ACTION, child_name
+from flyte._engine.names import child_name
 from flyte._engine.replay import TryAgain
 from flyte._store.cache import put_cache_entries
 from flyte._store.journal import Journal
@@ -108,16 +108,19 @@ class LocalController:
         self.spec = spec
         self._loop = asyncio.get_running_loop()
         self._writer = writer
-        self._journal = Journal(writer, self._loop)
+        self._journal = Journal(writer, self._loop, spec.run_id, spec.owner)
         self._threads = threads
         self._progress = progress
         self._environment = ProcessEnvironment(env_vars)
         self._recall = recall or Recall()
         self._cache = RunCache(spec, self._journal, is_on=spec.use_cache, overwrite=spec.overwrite_cache)
-        self._actions = self._recall.last_sequence_no
+        self._actions = max(1, self._recall.last_sequence_no)
+        self._tasks_met: set[str] = set()
 
-    async def run_root(self, task: Task, inputs: Inputs) -> Outputs:
+    async def run_root(self, task: Task, inputs: Inputs, root: ActionRecord) -> Outputs:
         """The outputs of the root task, after its action and the run are recorded as succeeded.
+
+        `root` is the record of its action, already in the store.
 
         Raises:
             BaseRuntimeError: the task failed; the run is recorded as failed.
@@ -125,10 +128,9 @@ class LocalController:
         """
         self._progress.root = TaskProgress(task.name)
         may_replay = self._recall.is_resumed or task.retries.count > 0
-        record = self._recalled(ROOT_ACTION) or self._new_record(task, ROOT_ACTION, parent_id=None, group=None)
         try:
             with fewer_full_collections():
-                return await self._execute(_Call(task, inputs, record, self._progress.root, None, may_replay))
+                return await self._execute(_Call(task, inputs, root, self._progress.root, None, may_replay))
         finally:
             self._environment.restore()
             self._cache.close()
@@ -228,12 +230,16 @@ class LocalController:
 
     async def _execute(self, call: _Call) -> Outputs:
         record = call.record
-        data = call.inputs.SerializeToString(deterministic=True)
-        check_inline_size(call.task, "inputs", len(data))
-        if len(data) <= INLINE_LIMIT_BYTES:
-            record.inputs = data
-        else:
-            record.inputs_file = await self._spill(record, "inputs.pb", data)
+        if record.inputs is None and record.inputs_file is None:
+            data = call.inputs.SerializeToString(deterministic=True)
+            check_inline_size(call.task, "inputs", len(data))
+            if len(data) <= INLINE_LIMIT_BYTES:
+                record.inputs = data
+            else:
+                record.inputs_file = await self._spill(record, "inputs.pb", data)
+        if call.task.name not in self._tasks_met:
+            self._tasks_met.add(call.task.name)
+            self._journal.met_task(call.task.name, call.task.code_version)
         call.progress.started += 1
         self._journal.started(record)
         try:

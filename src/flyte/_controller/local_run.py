@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from flyte._store.records import Owner
+
 RUNS_FOLDER = "runs"
 
 
@@ -32,6 +34,7 @@ class LocalRunSpec:
     run_id: int
     name: str
     home: Path
+    owner: Owner
     start_time: datetime
     run_base_dir: str
     raw_data_path: str

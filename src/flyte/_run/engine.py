@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from flyte._controller.threads import ThreadPool
+from flyte._store.leases import LeaseKeeper
 from flyte._store.writer import Writer
 from flyte.config import home
 from flyte.syncify import syncify
@@ -20,6 +21,7 @@ class Engine:
         self.loop: asyncio.AbstractEventLoop = syncify.loop
         self.threads = ThreadPool(self.loop)
         self._writers: dict[Path, Writer] = {}
+        self._leases: dict[Writer, LeaseKeeper] = {}
         self._lock = threading.Lock()
 
     def writer(self) -> Writer:
@@ -30,6 +32,11 @@ class Engine:
             if writer is None:
                 writer = self._writers[folder] = Writer(folder)
             return writer
+
+    def leases(self, writer: Writer) -> LeaseKeeper:
+        """What renews the leases of this process's runs in the writer's store."""
+        with self._lock:
+            return self._leases.setdefault(writer, LeaseKeeper(writer))
 
     def close(self) -> None:
         """What was submitted is committed, files are closed, idle threads end."""

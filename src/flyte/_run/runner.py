@@ -3,55 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import string
-import threading
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from flyte._controller.local import LocalController
-from flyte._controller.local_run import LocalRunSpec, run_folder
 from flyte._controller.progress import RunProgress
+from flyte._controller.recall import Recall
+from flyte._run.creation import create_run
 from flyte._run.engine import engine
-from flyte._run.initialization import settings
+from flyte._run.execution import Execution
 from flyte._run.local import LocalRun
 from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_honoured
-from flyte._store.owners import this_process
-from flyte._store.records import NewRun
-from flyte._store.writer import Writer, abort_run, insert_run
-from flyte.errors import BaseRuntimeError, RunAlreadyExistsError
-from flyte.syncify import syncify
 
 if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-ABORT_GRACE_S = 2.0
-"""How long Ctrl-C waits for the actions to record their abort before the run is recorded as aborted without them."""
-
-_NAME_ALPHABET = string.ascii_lowercase + string.digits
-_NAME_TRIES = 10
-
-
-def random_run_name() -> str:
-    """A fresh name for a run: `r` and 11 characters, about 57 random bits."""
-    return "r" + "".join(random.SystemRandom().choices(_NAME_ALPHABET, k=11))
-
-
-@dataclass(slots=True, eq=False)
-class _Execution:
-    """One run while it goes on, as the thread that waits for it sees it."""
-
-    writer: Writer | None = None
-    run_id: int | None = None
-    loop_task: asyncio.Task[LocalRun] | None = None
-    is_over: threading.Event = field(default_factory=threading.Event)
 
 
 class Runner:
@@ -70,77 +39,25 @@ class Runner:
         """`run(task, ...)` waits for the run; `await run.aio(task, ...)` is for async code."""
         return RunCall(self)
 
-    async def execute(
-        self, execution: _Execution, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> LocalRun:
-        """One run of `task`, from its inputs to its outcome. On the engine's loop."""
-        execution.loop_task = asyncio.current_task()
-        try:
-            return await self._execute(execution, task, args, kwargs)
-        finally:
-            execution.is_over.set()
+    def prepare(self, task: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Execution:
+        """A run of `task` with these inputs, ready to be waited for."""
+        from flyte._authoring.task import TaskTemplate
 
-    async def _execute(
-        self, execution: _Execution, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> LocalRun:
-        shared = engine()
-        codec = task.codec
-        if args:
-            kwargs = task.interface.convert_to_kwargs(*args, **kwargs)
-        inputs = await asyncio.to_thread(codec.encode_inputs, kwargs)
-        writer = execution.writer = shared.writer()
-        spec = await asyncio.to_thread(self._create, writer, task)
-        execution.run_id = spec.run_id
-        self.progress.run_name = spec.name
-        controller = LocalController(spec, writer, shared.threads, self.progress, self._options.env_vars)
-        outputs = await controller.run_root(task, inputs)
-        return LocalRun(spec.name, spec.home, task.interface, codec, inputs, outputs)
+        if not isinstance(task, TaskTemplate):
+            hint = " Decorate it with `@env.task` first." if callable(task) else ""
+            raise TypeError(f"flyte.run takes a task, got {task!r} ({type(task).__name__}).{hint}")
+        resolve_mode(self._options)
+        say_what_is_not_honoured(self._options)
 
-    def _create(self, writer: Writer, task: Any) -> LocalRunSpec:
-        """The run is in the store, and its folder exists."""
-        options, defaults = self._options, settings()
-        start_time = options.run_start_time or datetime.now(UTC)
-        project, domain = options.project or defaults.project, options.domain or defaults.domain
-        for _ in range(_NAME_TRIES):
-            name = options.name or random_run_name()
-            run = NewRun(
-                name=name,
-                task_name=task.name,
-                mode="local",
-                created_us=time.time_ns() // 1000,
-                owner=this_process(),
-                project=project,
-                domain=domain,
-                org=defaults.org,
-                version=options.version or "",
-                labels=options.labels,
-            )
-            run_id = writer.write(insert_run(run))
-            if run_id is not None:
-                break
-            if options.name:
-                raise RunAlreadyExistsError(
-                    f"there already is a run {name!r}: `flyte get run {name}` shows it. Choose another name, or leave "
-                    "the name out to get a fresh one."
-                )
-        else:
-            raise RunAlreadyExistsError(f"no free run name was found in {_NAME_TRIES} tries: run again.")
-        folder = run_folder(writer.home, name)
-        folder.mkdir(parents=True, exist_ok=True)
-        return LocalRunSpec(
-            run_id=run_id,
-            name=name,
-            home=writer.home,
-            start_time=start_time,
-            run_base_dir=options.run_base_dir or str(folder),
-            raw_data_path=options.raw_data_path or str(folder / "raw"),
-            project=project,
-            domain=domain,
-            org=defaults.org,
-            custom_context=options.custom_context,
-            use_cache=not options.disable_run_cache,
-            overwrite_cache=options.overwrite_cache,
-        )
+        async def start(execution: Execution) -> LocalRun:
+            named = task.interface.convert_to_kwargs(*args, **kwargs) if args else kwargs
+            inputs = await asyncio.to_thread(task.codec.encode_inputs, named)
+            writer = engine().writer()
+            spec, root = await asyncio.to_thread(create_run, writer, self._options, task, inputs)
+            env_vars = dict(self._options.env_vars)
+            return await execution.carry_out(task, inputs, spec, root, writer, self.progress, Recall(), env_vars)
+
+        return Execution(start)
 
 
 class RunCall:
@@ -163,65 +80,11 @@ class RunCall:
             ValueError: an input is missing or unknown. Nothing was recorded.
             RunAlreadyExistsError: there is a run of the name that was asked for.
         """
-        runner = self._prepare(task)
-        loop = engine().loop
-        if _running_loop() is loop:
-            raise AssertionError(
-                "flyte.run(...) would wait for the loop it is called on: inside an async task, "
-                "`await flyte.run.aio(...)` or call the task itself."
-            )
-        execution = _Execution()
-        future = asyncio.run_coroutine_threadsafe(runner.execute(execution, task, args, kwargs), loop)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            _abort(execution, loop)
-            raise
-        except BaseRuntimeError as error:
-            raise _with_note(error) from None
+        return (self._runner or Runner(RunOptions())).prepare(task, args, kwargs).wait()
 
     async def aio(self, task: TaskTemplate[P, R, Any], *args: P.args, **kwargs: P.kwargs) -> LocalRun:
         """The same for async code. Cancelling it aborts the run."""
-        runner = self._prepare(task)
-        try:
-            return await syncify.run_from_loop(runner.execute(_Execution(), task, args, kwargs))
-        except BaseRuntimeError as error:
-            raise _with_note(error) from None
-
-    def _prepare(self, task: object) -> Runner:
-        from flyte._authoring.task import TaskTemplate
-
-        if not isinstance(task, TaskTemplate):
-            hint = " Decorate it with `@env.task` first." if callable(task) else ""
-            raise TypeError(f"flyte.run takes a task, got {task!r} ({type(task).__name__}).{hint}")
-        runner = self._runner or Runner(RunOptions())
-        resolve_mode(runner._options)
-        say_what_is_not_honoured(runner._options)
-        return runner
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _abort(execution: _Execution, loop: asyncio.AbstractEventLoop) -> None:
-    """The run is recorded as aborted, by its own actions or, where they do not let go of the loop, without them."""
-    if execution.loop_task is not None:
-        loop.call_soon_threadsafe(execution.loop_task.cancel)
-        if execution.is_over.wait(ABORT_GRACE_S):
-            return
-    if execution.writer is not None and execution.run_id is not None:
-        execution.writer.write(abort_run(execution.run_id, time.time_ns() // 1000))
-
-
-def _with_note(error: BaseRuntimeError) -> BaseRuntimeError:
-    """`error` prints the traceback of where it came from, once, and none of the frames it crossed."""
-    if error.remote_traceback and not getattr(error, "__notes__", None):
-        error.add_note(f"\nThe task's own traceback:\n{error.remote_traceback.rstrip()}")
-    return error.with_traceback(None)
+        return await (self._runner or Runner(RunOptions())).prepare(task, args, kwargs).wait_async()
 
 
 run = RunCall()

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 
 from flyte._store.cache import CacheEntry, put_cache_entries
-from flyte._store.records import ActionRecord
-from flyte._store.writer import ActionRow, Change, Writer, in_order, record_actions
+from flyte._store.records import ActionRecord, Owner
+from flyte._store.writer import ActionRow, Change, Writer, in_order, record_actions, record_tasks, require_owner
 from flyte.errors import StoreError
 
 SHOW_AFTER_S = 0.1
@@ -28,8 +28,11 @@ _Waiter = tuple[int, "asyncio.Future[None]"]
 class Journal:
     """Records the actions of one run. Call it on the loop it was made for."""
 
-    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop, run_id: int, owner: Owner) -> None:
         self._writer = writer
+        self._run_id = run_id
+        self._require_owner = require_owner(run_id, owner)
+        self._tasks: list[tuple[str, str]] = []
         self._loop = loop
         self._rows: list[ActionRow] = []
         self._cache_entries: list[CacheEntry] = []
@@ -39,6 +42,10 @@ class Journal:
         self._in_flight = 0
         self._idle: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    def met_task(self, task_name: str, code_version: str) -> None:
+        """The run calls a task for the first time; its code version goes to the store with the next commit."""
+        self._tasks.append((task_name, code_version))
 
     def started(self, record: ActionRecord) -> None:
         """The action runs; it is written if it still does in a moment."""
@@ -76,7 +83,7 @@ class Journal:
         def done(result: object, error: StoreError | None) -> None:
             self._loop.call_soon_threadsafe(_settle, future, result, error)
 
-        self._writer.submit(change, done)
+        self._writer.submit(in_order(self._require_owner, change), done)
         return await future
 
     async def close(self) -> None:
@@ -111,11 +118,14 @@ class Journal:
         def done(refused: frozenset[int], error: StoreError | None) -> None:
             self._loop.call_soon_threadsafe(self._committed, waiters, refused, error)
 
-        change = record_actions(rows)
+        changes = [self._require_owner, record_actions(rows)]
         if self._cache_entries:
-            change = in_order(put_cache_entries(self._cache_entries), change)
+            changes.insert(1, put_cache_entries(self._cache_entries))
             self._cache_entries = []
-        self._writer.submit(change, done)
+        if self._tasks:
+            changes.insert(1, record_tasks(self._run_id, self._tasks))
+            self._tasks = []
+        self._writer.submit(in_order(*changes), done)
 
     def _committed(self, waiters: Sequence[_Waiter], refused: frozenset[int], error: StoreError | None) -> None:
         self._in_flight -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from functools import cache
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def this_process() -> Owner:
     return _owner_of(os.getpid())
 
 
-def is_alive(owner: Owner) -> bool:
-    """Whether the process of `owner` still runs. Of another host it cannot be known here, and counts as alive."""
+def is_alive(owner: Owner, lease_until_us: int) -> bool:
+    """Whether the process of `owner` still runs. Of another host all that is known is its lease."""
     if owner.host != socket.gethostname():
-        return True
+        return lease_until_us > time.time_ns() // 1000
     return owner.boot_id == _boot_id() and _started_us(owner.pid) == owner.started_us

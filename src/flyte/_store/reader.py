@@ -14,7 +14,15 @@ from types import TracebackType
 from flyte._store.database import DATABASE_FILE, connect, store_errors
 from flyte._store.owners import is_alive
 from flyte._store.payloads import load_payload
-from flyte._store.records import SEQUENCE_BITS, Owner, StoredAction, StoredRun, to_datetime, to_microseconds
+from flyte._store.records import (
+    SEQUENCE_BITS,
+    ActionRecord,
+    Owner,
+    StoredAction,
+    StoredRun,
+    to_datetime,
+    to_microseconds,
+)
 from flyte._store.statements import statement
 from flyte.errors import RunNotFoundError
 from flyte.models import ActionPhase
@@ -120,6 +128,17 @@ class StoreReader:
                 counts.setdefault(row["task_name"], {})[ActionPhase.from_protobuf(row["phase"])] = row["count"]
         return counts
 
+    def load_records(self, run: StoredRun) -> list[ActionRecord]:
+        """All actions of a run as its next owner needs them."""
+        with self._errors():
+            rows = self._connection.execute(statement("all_actions"), {"run_id": run.run_id})
+            return [ActionRecord(*row) for row in rows]
+
+    def code_versions(self, run: StoredRun) -> dict[str, str]:
+        """The code version of each task as the run first called it, by task name."""
+        with self._errors():
+            return dict(map(tuple, self._connection.execute(statement("run_tasks"), (run.run_id,))))
+
     def load_inputs(self, action: StoredAction) -> bytes | None:
         """The action's serialized `flyteidl2.task.Inputs`."""
         return load_payload(self.home, action.inputs, action.inputs_file)
@@ -161,5 +180,7 @@ def _run(row: sqlite3.Row) -> StoredRun:
         ended_at=to_datetime(row["ended_us"]),
         labels=json.loads(row["labels"]),
         owner=owner,
-        is_interrupted=not phase.is_terminal and not is_alive(owner),
+        source_file=row["source_file"],
+        settings=json.loads(row["settings"]),
+        is_interrupted=not phase.is_terminal and not is_alive(owner, row["lease_until_us"]),
     )

@@ -15,6 +15,9 @@ from flyte.models import ActionPhase
 
 SEQUENCE_BITS = 32
 
+LEASE_US = 60_000_000
+"""How long a run counts as owned after its owner last said so."""
+
 
 class CacheStatus(IntEnum):
     """What the cache did for an action; the numbers of `flyteidl2.core.CatalogCacheStatus`."""
@@ -94,6 +97,8 @@ class NewRun:
     org: str | None = None
     version: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    source_file: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def row(self) -> tuple[Any, ...]:
         """The columns of `insert_run`, in its order."""
@@ -102,6 +107,7 @@ class NewRun:
             *(self.name, self.project, self.domain, self.org, self.task_name, self.version, self.mode),
             *(ActionPhase.RUNNING.to_protobuf_value(), self.created_us, json.dumps(dict(self.labels))),
             *(owner.host, owner.boot_id, owner.pid, owner.started_us),
+            *(self.created_us + LEASE_US, self.source_file, json.dumps(dict(self.settings))),
         )
 
 
@@ -180,6 +186,8 @@ class StoredRun:
     ended_at: datetime | None
     labels: dict[str, str]
     owner: Owner
+    source_file: str
+    settings: dict[str, Any]
     is_interrupted: bool
     """The run is not over, and the process that executed it is gone."""
 

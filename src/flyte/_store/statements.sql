@@ -1,7 +1,7 @@
 -- name: insert_run
 INSERT INTO run (name, project, domain, org, task_name, version, mode, phase, created_us, labels,
-                 owner_host, owner_boot_id, owner_pid, owner_started_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 owner_host, owner_boot_id, owner_pid, owner_started_us, lease_until_us, source_file, settings)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (name) DO NOTHING;
 
 -- name: record_actions
@@ -16,6 +16,30 @@ ON CONFLICT (action_id) DO UPDATE
        error = excluded.error, cache_status = excluded.cache_status
  WHERE (action.phase IN (1, 2, 3, 4, 9) AND action.attempt_no <= excluded.attempt_no)
     OR (action.phase IN (6, 7, 8) AND action.attempt_no < excluded.attempt_no);
+
+-- name: claim_run
+-- Whoever saw the run last with this owner may have it, unless it has succeeded or another was quicker.
+UPDATE run SET phase = 4, ended_us = NULL, owner_host = :host, owner_boot_id = :boot_id, owner_pid = :pid,
+               owner_started_us = :started_us, lease_until_us = :lease_until_us
+ WHERE run_id = :run_id AND phase = :seen_phase AND phase <> 5
+   AND owner_boot_id = :seen_boot_id AND owner_pid = :seen_pid AND owner_started_us = :seen_started_us;
+
+-- name: renew_lease
+UPDATE run SET lease_until_us = ? WHERE run_id = ? AND phase IN (1, 2, 3, 4, 9);
+
+-- name: is_owner
+SELECT 1 FROM run WHERE run_id = ? AND owner_boot_id = ? AND owner_pid = ? AND owner_started_us = ?;
+
+-- name: record_task
+INSERT INTO run_task (run_id, task_name, code_version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: run_tasks
+SELECT task_name, code_version FROM run_task WHERE run_id = ? ORDER BY task_name;
+
+-- name: all_actions
+SELECT action_id, run_id, name, parent_id, kind, task_name, group_name, phase, attempt_no, created_us, started_us,
+       ended_us, inputs, inputs_file, outputs, outputs_file, error, cache_status
+  FROM action WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32;
 
 -- name: end_run
 UPDATE run SET phase = ?, ended_us = ? WHERE run_id = ? AND phase IN (1, 2, 3, 4, 9);

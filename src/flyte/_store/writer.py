@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from flyte._store.database import DATABASE_FILE, connect, store_errors
-from flyte._store.records import ACTION_COLUMNS, NewRun
+from flyte._store.records import ACTION_COLUMNS, NewRun, Owner, StoredRun
 from flyte._store.statements import statement
 from flyte.errors import StoreError
 from flyte.models import ActionPhase
@@ -130,12 +130,63 @@ def in_order(*changes: Change) -> Change:
     return change
 
 
-def insert_run(run: NewRun) -> Change:
-    """A change that adds a run; its result is the new `run_id`, or None where a run of that name exists."""
+def insert_run(run: NewRun, make_root: Callable[[int], ActionRow] | None = None) -> Change:
+    """A change that adds a run; its result is the new `run_id`, or None where a run of that name exists.
+
+    `make_root` gives the row of the root action from the `run_id`: a run that is there can be resumed.
+    """
 
     def change(connection: sqlite3.Connection) -> int | None:
         cursor = connection.execute(statement("insert_run"), run.row())
-        return cursor.lastrowid if cursor.rowcount == 1 else None
+        if cursor.rowcount != 1 or cursor.lastrowid is None:
+            return None
+        if make_root is not None:
+            record_actions([make_root(cursor.lastrowid)])(connection)
+        return cursor.lastrowid
+
+    return change
+
+
+def claim_run(seen: StoredRun, owner: Owner, lease_until_us: int) -> Change:
+    """A change that makes `owner` the owner of a run; its result tells whether the run still was as `seen`."""
+    parameters = {
+        "host": owner.host, "boot_id": owner.boot_id, "pid": owner.pid, "started_us": owner.started_us,
+        "lease_until_us": lease_until_us, "run_id": seen.run_id, "seen_phase": seen.phase.to_protobuf_value(),
+        "seen_boot_id": seen.owner.boot_id, "seen_pid": seen.owner.pid, "seen_started_us": seen.owner.started_us,
+    }
+
+    def change(connection: sqlite3.Connection) -> bool:
+        return connection.execute(statement("claim_run"), parameters).rowcount == 1
+
+    return change
+
+
+def renew_leases(run_ids: Sequence[int], lease_until_us: int) -> Change:
+    """A change by which the runs count as owned until then."""
+
+    def change(connection: sqlite3.Connection) -> None:
+        connection.executemany(statement("renew_lease"), [(lease_until_us, run_id) for run_id in run_ids])
+
+    return change
+
+
+def require_owner(run_id: int, owner: Owner) -> Change:
+    """A change that changes nothing, and fails its transaction when the run belongs to another process."""
+
+    def change(connection: sqlite3.Connection) -> None:
+        key = (run_id, owner.boot_id, owner.pid, owner.started_us)
+        if connection.execute(statement("is_owner"), key).fetchone() is None:
+            raise StoreError("this process no longer owns the run: another one has resumed it. Nothing was recorded.")
+
+    return change
+
+
+def record_tasks(run_id: int, code_versions: Sequence[tuple[str, str]]) -> Change:
+    """A change that notes the code version of tasks a run has called; of one noted before, the first one stays."""
+
+    def change(connection: sqlite3.Connection) -> None:
+        rows = [(run_id, name, version) for name, version in code_versions]
+        connection.executemany(statement("record_task"), rows)
 
     return change
 

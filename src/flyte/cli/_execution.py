@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flyte.cli._errors import FAILED, INTERRUPTED, CommandError
-from flyte.cli._live import shown, total_counts
+from flyte.cli._live import shown
+from flyte.cli._progress_text import total_counts
 from flyte.cli._run_report import Outcome, report_aborted, report_failed, report_succeeded
 from flyte.cli._session import RunSettings, Session, current_session
 from flyte.cli._streams import task_output_on_stderr

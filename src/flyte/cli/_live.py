@@ -5,82 +5,25 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flyte.cli._moments import show_count, show_duration
+from flyte.cli._moments import show_duration
+from flyte.cli._progress_text import Frame, draw, total_counts
 from flyte.cli._streams import Lines, LineStream, WatchedInput, in_place_of
 from flyte.cli._terminal import console, is_terminal, note
-from flyte.models import ActionPhase
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from flyte._controller.progress import RunProgress, TaskProgress
+    from flyte._controller.progress import RunProgress
 
 FRAME_S = 0.125
 LINE_S = 10.0
 """Time between two lines where the output is no terminal."""
 
 _START_POLL_S = 0.02
-_FAILED = (ActionPhase.FAILED, ActionPhase.TIMED_OUT)
-_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Actions by how they stand."""
-
-    succeeded: int = 0
-    running: int = 0
-    failed: int = 0
-    aborted: int = 0
-
-    @property
-    def total(self) -> int:
-        """All that have started."""
-        return self.succeeded + self.running + self.failed + self.aborted
-
-    def __str__(self) -> str:
-        parts = [f"{self.succeeded:,} succeeded"]
-        parts += [f"{self.running:,} running"] if self.running else []
-        parts += [f"{self.failed:,} failed"] if self.failed else []
-        parts += [f"{self.aborted:,} aborted"] if self.aborted else []
-        return ", ".join(parts)
-
-
-def counts_of(started: int, ended: Counter[ActionPhase]) -> Counts:
-    """The counts of a number of actions, of which those in `ended` are over."""
-    # The engine goes on counting while this reads.
-    phases = dict(ended)
-    failed = sum(phases.get(phase, 0) for phase in _FAILED)
-    aborted = phases.get(ActionPhase.ABORTED, 0)
-    succeeded = sum(phases.values()) - failed - aborted
-    return Counts(succeeded, max(started - sum(phases.values()), 0), failed, aborted)
-
-
-def tree(root: TaskProgress) -> Iterator[tuple[str, TaskProgress]]:
-    """Every node with the lines that lead to it, parents first."""
-    stack = [("", "", root)]
-    while stack:
-        branch, stem, node = stack.pop()
-        yield branch, node
-        children = list(node.children.values())
-        for child in reversed(children):
-            is_last = child is children[-1]
-            stack.append((stem + ("└─ " if is_last else "├─ "), stem + ("   " if is_last else "│  "), child))
-
-
-def total_counts(progress: RunProgress) -> Counts:
-    """The counts of all actions of the run."""
-    started, ended = 0, Counter[ActionPhase]()
-    for _, node in tree(progress.root):
-        started += node.started
-        ended.update(dict(node.ended))
-    return counts_of(started, ended)
 
 
 @contextmanager
@@ -121,8 +64,8 @@ def _lines(progress: RunProgress, title: str) -> Iterator[None]:
 class LiveTree:
     """A tree of the run's tasks at the end of the terminal, drawn anew several times a second.
 
-    What tasks print appears above it. The tree stays when it ends. It ends early when
-    something is read from the terminal, as a debugger does.
+    What tasks print appears above it. The tree stays when it ends. It ends early when something is read from the
+    terminal, as a debugger does.
     """
 
     def __init__(self, progress: RunProgress, title: str) -> None:
@@ -143,6 +86,7 @@ class LiveTree:
         self._streams = {
             name: LineStream(stream, self._printed) for name, stream in real.items() if is_terminal(stream)
         }
+        self._stdin = WatchedInput(sys.stdin, self.stop)
         self._live = Live(
             get_renderable=self._frame,
             console=self._console,
@@ -151,7 +95,6 @@ class LiveTree:
             redirect_stderr=False,
             vertical_overflow="crop",
         )
-        self._stdin = WatchedInput(sys.stdin, self.stop)
         self._cleanup.enter_context(in_place_of({**self._streams, "stdin": self._stdin}))
         self._live.start()
         self._drawer.start()
@@ -194,59 +137,6 @@ class LiveTree:
         self._live.refresh()
 
     def _frame(self) -> Text:
-        from rich.text import Text
-
         width, height = self._console.size
         elapsed_s = time.monotonic() - self._began
-        progress = self._progress
-        lines = [self._headline(elapsed_s), *self._tasks(max(height - 5 - len(progress.failures), 3))]
-        for failure in list(progress.failures):
-            message = " ".join(failure.message.split())
-            lines.append(Text(f"✗ {failure.task_name} ({failure.action_name}) {failure.code}: {message}", "red"))
-        hidden = progress.failure_count - len(progress.failures)
-        if hidden > 0:
-            lines.append(Text(f"✗ and {hidden:,} more failures", "red"))
-        for line in lines:
-            line.truncate(width - 1, overflow="ellipsis")
-        return Text("\n").join(lines)
-
-    def _headline(self, elapsed_s: float) -> Text:
-        from rich.text import Text
-
-        is_over = self._ends.is_set()
-        mark = "■" if is_over else _SPINNER[int(elapsed_s / FRAME_S) % len(_SPINNER)]
-        name = self._progress.run_name or "starting"
-        counts = total_counts(self._progress)
-        return Text.assemble(
-            (f"{mark} ", "cyan"),
-            (name, "bold"),
-            f"  {self._title}  {show_duration(elapsed_s)}  {show_count(counts.total, 'action')}",
-        )
-
-    def _tasks(self, limit: int) -> list[Text]:
-        from rich.text import Text
-
-        rows: list[Text] = []
-        nodes = tree(self._progress.root) if self._progress.root.task_name else iter(())
-        for branch, node in nodes:
-            if len(rows) == limit:
-                rows.append(Text(f"… and {1 + sum(1 for _ in nodes):,} more", "dim"))
-                break
-            rows.append(_row(branch, node))
-        return rows
-
-
-def _row(branch: str, node: TaskProgress) -> Text:
-    from rich.text import Text
-
-    counts = counts_of(node.started, node.ended)
-    row = Text.assemble((branch, "dim"), node.task_name)
-    for number, mark, style in (
-        (counts.succeeded, "✓", "green"),
-        (counts.running, "●", "cyan"),
-        (counts.failed, "✗", "red"),
-        (counts.aborted, "⊘", "yellow"),
-    ):
-        if number:
-            row.append(f"  {mark} {number:,}", style)
-    return row
+        return draw(self._progress, Frame(self._title, elapsed_s, width, height, is_last=self._ends.is_set()))

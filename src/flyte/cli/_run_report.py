@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyte.cli._documents import print_document
-from flyte.cli._live import Counts
 from flyte.cli._moments import show_count, show_duration
+from flyte.cli._progress_text import Counts
 from flyte.cli._session import Session
 from flyte.cli._terminal import is_terminal, paint
 
@@ -132,7 +132,7 @@ def _origin(run_name: str) -> tuple[str, StoredAction | None]:
 
 
 def _deepest(failed: list[StoredAction]) -> StoredAction | None:
-    """Down from the root, as long as a child failed with the very same error: the last one, others may have been caught."""
+    """Down from the root, as long as a child failed with the very same error; the last one, as others were caught."""
     origin = failed[0] if failed and failed[0].parent_name is None else None
     by_parent: dict[str | None, list[StoredAction]] = {}
     for action in failed:

@@ -12,7 +12,7 @@ from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.core.types_pb2 import LiteralType
 from mashumaro.codecs.msgpack import MessagePackDecoder, MessagePackEncoder
 from mashumaro.dialect import Dialect
-from mashumaro.exceptions import UnserializableField
+from mashumaro.exceptions import InvalidFieldValue, MissingField, UnserializableField
 from mashumaro.jsonschema import build_json_schema
 from mashumaro.jsonschema.models import Context, JSONSchema
 from mashumaro.jsonschema.plugins import BasePlugin
@@ -207,17 +207,19 @@ def _untravellable(shape: Any, error: Exception) -> TypeTransformerFailedError:
 
 def _unreadable_field(shape: Any, plain: Any, error: Exception) -> TypeTransformerFailedError:
     """The error for a document that does not fit: mashumaro nests one exception per level, outermost first."""
-    path = ""
-    current: BaseException | None = error
-    innermost: BaseException = error
-    while current is not None:
-        innermost = current
-        if hasattr(current, "field_name"):
-            path += f".{current.field_name}"
-        current = current.__cause__ or current.__context__
-    value = getattr(innermost, "field_value", plain)
-    detail = str(innermost) or type(innermost).__name__
-    return TypeTransformerFailedError(f"Cannot read {short_repr(value)} as {type_text(shape)}: {detail}", path=path)
+    path, value, annotation = "", plain, shape
+    current: BaseException = error
+    while True:
+        if isinstance(current, InvalidFieldValue):
+            path, value, annotation = f"{path}.{current.field_name}", current.field_value, current.field_type
+        elif isinstance(current, TypeTransformerFailedError):
+            path += current.path
+        inner = current.__cause__ or current.__context__
+        if inner is None or isinstance(current, MissingField):
+            break
+        current = inner
+    detail = str(current) or type(current).__name__
+    return TypeTransformerFailedError(f"Cannot read {short_repr(value)} as {type_text(annotation)}: {detail}", path=path)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -128,7 +128,7 @@ def literal_text(literal: Literal) -> str:
                 return "without a value"
             value = getattr(scalar.primitive, field)
             if field in ("datetime", "duration"):
-                return f"{field} {value.ToJsonString()}"
+                return f"{field} of {value.seconds} s"
             return f"{field.removesuffix('_value')} {short_repr(value)}"
         case "union":
             return f"union of {literal_text(scalar.union.value)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -103,11 +104,18 @@ class _Schema:
         self._definitions: dict[str, Any] = root.get("$defs", {})
         self._make = make
         self._in_progress: list[str] = []
+        self._made: dict[str, Any] = {}
 
     def record(self, schema: dict[str, Any]) -> Any:
-        """The class for the schema of an object with named properties."""
+        """The class for the schema of an object with named properties; the same one wherever it occurs."""
         if "$ref" in schema:
             return self._type_of(schema)
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self._made:
+            self._made[key] = self._make_record(schema)
+        return self._made[key]
+
+    def _make_record(self, schema: dict[str, Any]) -> type:
         required = schema.get("required", [])
         # A Struct keeps no order: the required fields come first, each group by name.
         properties = sorted(schema.get("properties", {}).items(), key=lambda item: (item[0] not in required, item[0]))
@@ -128,7 +136,7 @@ class _Schema:
             case "array":
                 return List[self._type_of(schema["items"])] if "items" in schema else list  # type: ignore[misc]
             case "object" if "properties" in schema:
-                return self.record({**schema, "$defs": self._definitions})
+                return self.record(schema)
             case "object":
                 values = schema.get("additionalProperties")
                 return Dict[str, self._type_of(values)] if isinstance(values, dict) else dict  # type: ignore[misc]

@@ -17,8 +17,22 @@ CREATE TABLE run (
     owner_host       TEXT    NOT NULL,
     owner_boot_id    TEXT    NOT NULL,
     owner_pid        INTEGER NOT NULL,
-    owner_started_us INTEGER NOT NULL
+    owner_started_us INTEGER NOT NULL,
+    -- Renewed by the owner; of an owner on another host it is all that can be known.
+    lease_until_us   INTEGER NOT NULL,
+    -- Where the root task is declared, for resuming: a file, or empty.
+    source_file      TEXT    NOT NULL,
+    -- Settings that a resumed run needs again: a JSON object.
+    settings         TEXT    NOT NULL
 ) STRICT;
+
+-- The code of each task as the run first called it.
+CREATE TABLE run_task (
+    run_id       INTEGER NOT NULL,
+    task_name    TEXT    NOT NULL,
+    code_version TEXT    NOT NULL,
+    PRIMARY KEY (run_id, task_name)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE action (
     -- run_id << 32 | sequence number in the run: the actions of a run lie together, in the order they were made.

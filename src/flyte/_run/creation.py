@@ -1,0 +1,140 @@
+"""Making a run: its row, its root action with its inputs, its folder."""
+
+from __future__ import annotations
+
+import random
+import string
+import time
+from datetime import UTC, datetime
+from functools import partial
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from flyte._controller.limits import check_inline_size
+from flyte._controller.local_run import LocalRunSpec, payload_path, run_folder
+from flyte._engine.names import ROOT_ACTION
+from flyte._run.initialization import settings
+from flyte._run.options import RunOptions
+from flyte._store.owners import this_process
+from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
+from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
+from flyte._store.writer import ActionRow, Writer, insert_run
+from flyte.errors import RunAlreadyExistsError
+from flyte.models import ActionPhase
+
+if TYPE_CHECKING:
+    from flyteidl2.task.common_pb2 import Inputs
+
+    from flyte._authoring.task import TaskTemplate
+
+_NAME_ALPHABET = string.ascii_lowercase + string.digits
+_NAME_TRIES = 10
+
+
+def random_run_name() -> str:
+    """A fresh name for a run: `r` and 11 characters, about 57 random bits."""
+    return "r" + "".join(random.SystemRandom().choices(_NAME_ALPHABET, k=11))
+
+
+def create_run(
+    writer: Writer, options: RunOptions, task: TaskTemplate[Any, Any, Any], inputs: Inputs
+) -> tuple[LocalRunSpec, ActionRecord]:
+    """A new run and its root action, both in the store: from here on the run can be resumed.
+
+    Raises:
+        RunAlreadyExistsError: there is a run of the name that was asked for.
+        InlineIOMaxBytesBreached: the inputs are larger than the task allows.
+    """
+    data = inputs.SerializeToString(deterministic=True)
+    check_inline_size(task, "inputs", len(data))
+    start_time = options.run_start_time or datetime.now(UTC)
+    for _ in range(_NAME_TRIES):
+        name = options.name or random_run_name()
+        root = _root_record(task, name)
+        file = None
+        if len(data) <= INLINE_LIMIT_BYTES:
+            root.inputs = data
+        else:
+            # A run of this name may exist: its file must stay as it is.
+            file = root.inputs_file = payload_path(name, ROOT_ACTION, f"inputs-{token_hex(4)}.pb")
+            spill(writer.home, file, data)
+        run_id = writer.write(insert_run(_new_run(options, task, name, start_time), partial(_row, root)))
+        if run_id is not None:
+            run_folder(writer.home, name).mkdir(parents=True, exist_ok=True)
+            return local_spec(writer, run_id, name, start_time, options), root
+        if file is not None:
+            (writer.home / file).unlink()
+        if options.name:
+            raise RunAlreadyExistsError(
+                f"there already is a run {name!r}: `flyte get run {name}` shows it, `flyte resume {name}` goes on with "
+                "it. Choose another name for a new run, or leave the name out to get a fresh one."
+            )
+    raise RunAlreadyExistsError(f"no free run name was found in {_NAME_TRIES} tries: run again.")
+
+
+def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, options: RunOptions) -> LocalRunSpec:
+    """The settings of a run as its controller needs them."""
+    folder = run_folder(writer.home, name)
+    defaults = settings()
+    return LocalRunSpec(
+        run_id=run_id,
+        name=name,
+        home=writer.home,
+        owner=this_process(),
+        start_time=start_time,
+        run_base_dir=options.run_base_dir or str(folder),
+        raw_data_path=options.raw_data_path or str(folder / "raw"),
+        project=options.project or defaults.project,
+        domain=options.domain or defaults.domain,
+        org=defaults.org,
+        custom_context=options.custom_context,
+        use_cache=not options.disable_run_cache,
+        overwrite_cache=options.overwrite_cache,
+    )
+
+
+def _new_run(options: RunOptions, task: TaskTemplate[Any, Any, Any], name: str, start_time: datetime) -> NewRun:
+    defaults = settings()
+    return NewRun(
+        name=name,
+        task_name=task.name,
+        mode="local",
+        created_us=time.time_ns() // 1000,
+        owner=this_process(),
+        project=options.project or defaults.project,
+        domain=options.domain or defaults.domain,
+        org=defaults.org,
+        version=options.version or "",
+        labels=options.labels,
+        source_file=task.source_file or "",
+        settings={
+            "run_start_time": start_time.isoformat(),
+            "raw_data_path": options.raw_data_path,
+            "run_base_dir": options.run_base_dir,
+            "custom_context": dict(options.custom_context),
+            "disable_run_cache": options.disable_run_cache,
+            "overwrite_cache": options.overwrite_cache,
+        },
+    )
+
+
+def _root_record(task: TaskTemplate[Any, Any, Any], run_name: str) -> ActionRecord:
+    now_us = time.time_ns() // 1000
+    return ActionRecord(
+        action_id=0,
+        run_id=0,
+        name=ROOT_ACTION,
+        parent_id=None,
+        kind=ActionKind.TASK,
+        task_name=task.name,
+        group_name=None,
+        phase=ActionPhase.RUNNING.to_protobuf_value(),
+        attempt_no=1,
+        created_us=now_us,
+        started_us=now_us,
+    )
+
+
+def _row(root: ActionRecord, run_id: int) -> ActionRow:
+    root.run_id, root.action_id = run_id, action_id(run_id, 1)
+    return root.row()

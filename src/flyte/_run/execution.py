@@ -1,0 +1,121 @@
+"""Carrying out a run on the engine's loop while a thread or another loop waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from flyte._controller.local import LocalController
+from flyte._controller.local_run import LocalRunSpec
+from flyte._controller.progress import RunProgress
+from flyte._controller.recall import Recall
+from flyte._run.engine import engine
+from flyte._run.local import LocalRun
+from flyte._store.records import ActionRecord
+from flyte._store.writer import Writer, abort_run
+from flyte.errors import BaseRuntimeError
+from flyte.syncify import syncify
+
+ABORT_GRACE_S = 2.0
+"""How long Ctrl-C waits for the actions to record their abort before the run is recorded as aborted without them."""
+
+
+class Execution:
+    """One run from its start to its outcome.
+
+    Args:
+        start: Awaited on the engine's loop; carries out the run, by `carry_out`.
+    """
+
+    def __init__(self, start: Callable[[Execution], Awaitable[LocalRun]]) -> None:
+        self._start = start
+        self._writer: Writer | None = None
+        self._run_id: int | None = None
+        self._loop_task: asyncio.Task[Any] | None = None
+        self._is_over = threading.Event()
+
+    def wait(self) -> LocalRun:
+        """The run, once it is over; Ctrl-C aborts it.
+
+        Raises:
+            AssertionError: called on the engine's own loop, which would wait for itself.
+            BaseRuntimeError: the run failed.
+        """
+        loop = engine().loop
+        if _running_loop() is loop:
+            raise AssertionError(
+                "this would wait for the loop it is called on: inside an async task, `await flyte.run.aio(...)` or "
+                "call the task itself."
+            )
+        future = asyncio.run_coroutine_threadsafe(self._run(), loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            self._abort(loop)
+            raise
+        except BaseRuntimeError as error:
+            raise _with_note(error) from None
+
+    async def wait_async(self) -> LocalRun:
+        """The same on any event loop; cancelling it aborts the run."""
+        try:
+            return await syncify.run_from_loop(self._run())
+        except BaseRuntimeError as error:
+            raise _with_note(error) from None
+
+    async def carry_out(
+        self,
+        task: Any,
+        inputs: Any,
+        spec: LocalRunSpec,
+        root: ActionRecord,
+        writer: Writer,
+        progress: RunProgress,
+        recall: Recall,
+        env_vars: dict[str, str],
+    ) -> LocalRun:
+        """Runs the root task of a run that this process owns."""
+        shared = engine()
+        self._writer, self._run_id = writer, spec.run_id
+        progress.run_name = spec.name
+        leases = shared.leases(writer)
+        leases.keep(spec.run_id)
+        try:
+            controller = LocalController(spec, writer, shared.threads, progress, env_vars, recall)
+            outputs = await controller.run_root(task, inputs, root)
+        finally:
+            leases.let_go(spec.run_id)
+        return LocalRun(spec.name, spec.home, task.interface, task.codec, inputs, outputs)
+
+    async def _run(self) -> LocalRun:
+        self._loop_task = asyncio.current_task()
+        try:
+            return await self._start(self)
+        finally:
+            self._is_over.set()
+
+    def _abort(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The run is recorded as aborted, by its own actions or, where they do not let go of the loop, without them."""
+        if self._loop_task is not None:
+            loop.call_soon_threadsafe(self._loop_task.cancel)
+            if self._is_over.wait(ABORT_GRACE_S):
+                return
+        if self._writer is not None and self._run_id is not None:
+            self._writer.write(abort_run(self._run_id, time.time_ns() // 1000))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _with_note(error: BaseRuntimeError) -> BaseRuntimeError:
+    """`error` prints the traceback of where it came from, once, and none of the frames it crossed."""
+    if error.remote_traceback and not getattr(error, "__notes__", None):
+        error.add_note(f"\nThe task's own traceback:\n{error.remote_traceback.rstrip()}")
+    return error.with_traceback(None)

@@ -1,0 +1,50 @@
+"""The thread that keeps saying which runs this process owns, whatever its event loop is busy with."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from flyte._store.records import LEASE_US
+from flyte._store.writer import Writer, renew_leases
+from flyte.errors import StoreError
+
+RENEW_EVERY_S = LEASE_US / 1_000_000 / 4
+
+
+class LeaseKeeper:
+    """Renews the leases of the runs it was given, for one store. Its thread lives while there are any."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._changed = threading.Condition()
+        self._run_ids: set[int] = set()
+        self._thread: threading.Thread | None = None
+
+    def keep(self, run_id: int) -> None:
+        """The run counts as owned until `let_go`."""
+        with self._changed:
+            self._run_ids.add(run_id)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._renew, name="flyte-lease-keeper", daemon=True)
+                self._thread.start()
+
+    def let_go(self, run_id: int) -> None:
+        """The run's lease is renewed no more."""
+        with self._changed:
+            self._run_ids.discard(run_id)
+            self._changed.notify_all()
+
+    def _renew(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._run_ids, RENEW_EVERY_S)
+                if not self._run_ids:
+                    self._thread = None
+                    return
+                run_ids = sorted(self._run_ids)
+            self._writer.submit(renew_leases(run_ids, time.time_ns() // 1000 + LEASE_US), _ignore)
+
+
+def _ignore(result: object, error: StoreError | None) -> None:
+    """A renewal that failed is followed by another; the lease lasts for four."""
