@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from flyte._logging import system_logger as system_logger
     from flyte._run import init as init
     from flyte._run import init_from_config as init_from_config
+    from flyte._run import resume as resume
     from flyte._run import run as run
     from flyte._run import with_runcontext as with_runcontext
     from flyte.models import BaseCheckpoint as BaseCheckpoint
@@ -76,7 +77,7 @@ _MODULES = {
     "_authoring.triggers": "Cron FixedRate Trigger TriggerTime",
     "_context": "ctx",
     "_logging": "logger system_logger",
-    "_run": "init init_from_config run with_runcontext",
+    "_run": "init init_from_config resume run with_runcontext",
     "models": "BaseCheckpoint Checkpoint",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
@@ -124,6 +125,7 @@ __all__ = [
     "init",
     "init_from_config",
     "logger",
+    "resume",
     "run",
     "system_logger",
     "version",

@@ -28,9 +28,13 @@ def project(tmp_path: Path, flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def flyte(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flyte]:
     """The command: `flyte("run", "t.py", "main")`. Each call imports the test's files anew, as each process does."""
+    # Imported here, its handler writes to a stream that outlives the call.
+    from flyte._logging import logger, system_logger
     from flyte.cli._root import flyte as command
 
     monkeypatch.setattr(sys, "path", list(sys.path))
+    for each in (system_logger, logger):
+        monkeypatch.setattr(each, "level", each.level)
 
     def forget() -> None:
         for name, module in list(sys.modules.items()):

@@ -28,6 +28,11 @@ def noisy() -> int:
     return 42
 
 @env.task
+def logs() -> None:
+    flyte.logger.debug("mine")
+    flyte.system_logger.info("ours")
+
+@env.task
 async def leaf() -> None:
     await asyncio.Event().wait()
 
@@ -74,6 +79,11 @@ def test_lines_for_people_are_plain_where_nobody_looks() -> None:
     done = flyte("run", "tasks.py", "noisy")
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].endswith("o0 = 42")
+
+
+def test_log_levels_are_those_asked_for() -> None:
+    assert not {"mine", "ours"} & set(flyte("run", "tasks.py", "logs").stderr.split())
+    assert {"mine", "ours"} <= set(flyte("-vv", "--user-log-level", "debug", "run", "tasks.py", "logs").stderr.split())
 
 
 def test_a_reader_that_goes_away_early_is_no_error() -> None:

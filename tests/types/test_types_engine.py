@@ -87,9 +87,13 @@ async def test_map_of_literals_becomes_arguments() -> None:
 
 async def test_map_that_does_not_fit_is_refused_with_the_input() -> None:
     made = LiteralMap(literals={"x": literal(str, "a")})
-    with pytest.raises(TypeTransformerFailedError, match=r"Error converting input 'x':\nLiteral value: scalar") as caught:
+    with pytest.raises(
+        TypeTransformerFailedError, match=r"Error converting input 'x':\nLiteral value: scalar"
+    ) as caught:
         await TypeEngine.literal_map_to_kwargs(made, {"x": int})
-    assert "Expected Python type: <class 'int'>\nException: Cannot convert literal string 'a' to int" in str(caught.value)
+    assert "Expected Python type: <class 'int'>\nException: Cannot convert literal string 'a' to int" in str(
+        caught.value
+    )
     with pytest.raises(ValueError, match="Received more input values 1 than allowed by the input spec 0"):
         await TypeEngine.literal_map_to_kwargs(made, {})
     with pytest.raises(ValueError, match="Unknown input 'x'; the inputs are y"):

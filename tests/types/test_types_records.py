@@ -264,7 +264,9 @@ def test_sets_are_written_in_one_order_whatever_the_hash_seed() -> None:
         "print(converter_for(C).encode(C(s, M(s=s), (s, None))).SerializeToString().hex())\n"
     )
     written = {
-        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
         for seed in "123"
     }
     assert len(written) == 1

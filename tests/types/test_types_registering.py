@@ -152,7 +152,9 @@ def test_transformer_in_annotated_wins_over_the_type() -> None:
 
 
 def test_second_transformer_for_a_type_is_refused_with_both_names(registered: TypeTransformer[Any]) -> None:
-    with pytest.raises(ValueError, match=r"Transformer text for type .*Text'> is already registered\. Cannot override with other"):
+    with pytest.raises(
+        ValueError, match=r"Transformer text for type .*Text'> is already registered\. Cannot override with other"
+    ):
         TypeEngine.register(TextTransformer("other"))
     with pytest.raises(ValueError, match="already registered"):
         TypeEngine.register(TextTransformer("other"), [bytes])

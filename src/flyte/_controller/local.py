@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError as FutureCancelledError
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,6 +20,7 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.caching import RunCache
 from flyte._controller.contexts import task_context
+from flyte._controller.divergence import check_divergence
 from flyte._controller.failures import error_of, failure_of
 from flyte._controller.garbage import fewer_full_collections
 from flyte._controller.hooks import has_hooks, run_with_hooks
@@ -63,6 +64,7 @@ class Attempt:
         group: The group the action was called in.
         loop_task: The asyncio task its body runs in.
         others: Further asyncio tasks that are inside a call made by this attempt.
+        new_calls: Its calls that a resumed run has no record of.
     """
 
     task: Task
@@ -72,6 +74,7 @@ class Attempt:
     loop_task: asyncio.Task[Any] | None
     may_replay: bool
     others: set[asyncio.Task[Any]] = field(default_factory=set)
+    new_calls: list[ActionRecord] = field(default_factory=list)
     is_over: bool = False
 
     def version(self) -> str:
@@ -174,6 +177,8 @@ class LocalController:
                     record = self._new_record(task, name, parent.record.action_id, group)
                     if parent.may_replay:
                         self._recall.keep(record)
+                    if self._recall.is_resumed:
+                        parent.new_calls.append(record)
                 may_replay = parent.may_replay or task.retries.count > 0
                 outputs = await self._execute(_Call(task, inputs, record, progress, scope, may_replay))
             if codec.blocking:
@@ -318,10 +323,10 @@ class LocalController:
             self._environment.apply(task)
             bound_s = task.timeout.max_runtime_s
             if bound_s is None:
-                return await self._body(call, context.run, partial(await_in_context, context))
+                return await self._body(call, attempt, context)
             try:
                 async with asyncio.timeout(bound_s) as limit:
-                    return await self._body(call, context.run, partial(await_in_context, context))
+                    return await self._body(call, attempt, context)
             except TimeoutError:
                 if not limit.expired():
                     raise
@@ -340,24 +345,26 @@ class LocalController:
             if attempt.others:
                 await self._stop_leftovers(attempt)
 
-    async def _body(self, call: _Call, run_in_context: Callable[..., Any], await_it: Callable[[Any], Any]) -> Outputs:
+    async def _body(self, call: _Call, attempt: Attempt, context: Context) -> Outputs:
         task, codec = call.task, call.task.codec
         is_blocking = codec.blocking
         kwargs = (
             codec.decode_inputs(call.inputs)
             if not is_blocking
-            else await self._convert_on_thread(partial(run_in_context, codec.decode_inputs), call.inputs)
+            else await self._threads.run(partial(context.run, codec.decode_inputs, call.inputs))
         )
         if has_hooks(task):
-            value = await await_it(run_with_hooks(task, kwargs))
+            value = await await_in_context(context, run_with_hooks(task, kwargs))
         elif task.is_async:
-            value = await await_it(task.func(**kwargs))
+            value = await await_in_context(context, task.func(**kwargs))
         else:
-            value = await self._threads.run(partial(_call_sync, run_in_context, task.func, kwargs))
+            value = await self._threads.run(partial(_call_sync, context, task.func, kwargs))
+        if attempt.new_calls:
+            check_divergence(self._recall, self.spec.home, call.record, attempt.new_calls)
         outputs: Outputs = (
             codec.encode_outputs(value)
             if not is_blocking
-            else await self._convert_on_thread(partial(run_in_context, codec.encode_outputs), value)
+            else await self._threads.run(partial(context.run, codec.encode_outputs, value))
         )
         check_inline_size(task, "outputs", outputs.ByteSize())
         return outputs
@@ -406,9 +413,9 @@ class LocalController:
         return task_context(self.spec, scope, attempt.record, attempt.group)
 
 
-def _call_sync(run_in_context: Callable[..., Any], function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+def _call_sync(context: Context, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
     try:
-        return run_in_context(function, **kwargs)
+        return context.run(function, **kwargs)
     except StopIteration as error:
         # It would end the coroutine that waits for this call, as if nothing had happened.
         raise RuntimeError("the task raised StopIteration") from error

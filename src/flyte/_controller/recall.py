@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from flyte._engine.replay import Reuse, TryAgain, on_recorded
 from flyte._store.records import ActionRecord
 from flyte.models import ActionPhase
 
+OnDivergence = Literal["warn", "error"]
+
 
 class Recall:
-    """Records by action name."""
+    """Records by action name.
 
-    def __init__(self, records: Iterable[ActionRecord] = ()) -> None:
+    Args:
+        records: Of a run that is resumed; none for a fresh one.
+        on_divergence: What follows when a task turns out to make other calls than it made before.
+    """
+
+    def __init__(self, records: Iterable[ActionRecord] = (), on_divergence: OnDivergence = "warn") -> None:
+        self.on_divergence = on_divergence
         self._records = {record.name: record for record in records}
         self.is_resumed = bool(self._records)
         self._unclaimed: dict[int, set[str]] = {}

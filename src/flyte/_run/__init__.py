@@ -3,6 +3,7 @@
 from flyte._run.initialization import init, init_from_config, is_initialized
 from flyte._run.local import LocalRun, RunDetails
 from flyte._run.outputs import ActionInputs, ActionOutputs
+from flyte._run.resuming import resume
 from flyte._run.runner import Runner, run, with_runcontext
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "init",
     "init_from_config",
     "is_initialized",
+    "resume",
     "run",
     "with_runcontext",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from flyte._controller.local import LocalController
@@ -75,7 +75,7 @@ class Execution:
         writer: Writer,
         progress: RunProgress,
         recall: Recall,
-        env_vars: dict[str, str],
+        env_vars: Mapping[str, str],
     ) -> LocalRun:
         """Runs the root task of a run that this process owns."""
         shared = engine()

@@ -54,7 +54,7 @@ class Runner:
             inputs = await asyncio.to_thread(task.codec.encode_inputs, named)
             writer = engine().writer()
             spec, root = await asyncio.to_thread(create_run, writer, self._options, task, inputs)
-            env_vars = dict(self._options.env_vars)
+            env_vars = self._options.env_vars
             return await execution.carry_out(task, inputs, spec, root, writer, self.progress, Recall(), env_vars)
 
         return Execution(start)

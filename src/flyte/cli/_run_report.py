@@ -21,6 +21,10 @@ _SHOWN_CHARACTERS = 400
 """An output longer than this is cut in the lines for people."""
 
 
+_FAILURES_READ = 10_000
+"""How many failed actions are looked at to find the one that the run's error came from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What every report says.
@@ -124,7 +128,7 @@ def _origin(run_name: str) -> tuple[str, StoredAction | None]:
     try:
         with StoreReader(home()) as reader:
             run = reader.load_run(run_name)
-            failed = reader.list_actions(run, [ActionPhase.FAILED, ActionPhase.TIMED_OUT])
+            failed = reader.list_actions(run, [ActionPhase.FAILED, ActionPhase.TIMED_OUT], limit=_FAILURES_READ)
     except BaseRuntimeError:
         # The store itself may be what failed; the error that is reported says so.
         return "failed", None

@@ -219,7 +219,9 @@ def _unreadable_field(shape: Any, plain: Any, error: Exception) -> TypeTransform
             break
         current = inner
     detail = str(current) or type(current).__name__
-    return TypeTransformerFailedError(f"Cannot read {short_repr(value)} as {type_text(annotation)}: {detail}", path=path)
+    return TypeTransformerFailedError(
+        f"Cannot read {short_repr(value)} as {type_text(annotation)}: {detail}", path=path
+    )
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -72,7 +72,7 @@ def short_repr(value: Any) -> str:
     """`repr(value)`, cut where it would flood an error message; never fails."""
     try:
         return _SHORT.repr(value)
-    except Exception:  # so may its __repr__
+    except Exception:  # reprlib takes a class that is named `array` for the array it knows
         return object.__repr__(value)
 
 
