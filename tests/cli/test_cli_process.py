@@ -18,11 +18,13 @@ COMMAND = [sys.executable, "-c", "from flyte.cli import main; main()"]
 TASKS = """
 import asyncio, os, subprocess, sys, time
 import flyte
+from sys import stdout
 env = flyte.TaskEnvironment(name="e")
 
 @env.task
 def noisy() -> int:
     print("python")
+    stdout.write("kept\\n")
     os.write(1, b"descriptor\\n")
     subprocess.run(["echo", "child"], check=True)
     return 42
@@ -72,13 +74,20 @@ def test_json_on_stdout_holds_nothing_but_the_document() -> None:
     done = flyte("-of", "json", "run", "--local", "tasks.py", "noisy")
     assert done.returncode == 0
     assert json.loads(done.stdout)["outputs"] == {"o0": 42}
-    assert {"python", "descriptor", "child"} <= set(done.stderr.splitlines())
+    assert {"python", "kept", "descriptor", "child"} <= set(done.stderr.splitlines())
 
 
 def test_lines_for_people_are_plain_where_nobody_looks() -> None:
     done = flyte("run", "tasks.py", "noisy")
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].endswith("o0 = 42")
+
+
+def test_an_encoding_without_our_marks_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert flyte("run", "hello", "--name", "Zoë").returncode == 0
+    assert flyte("get", "run").returncode == 0
+    assert flyte("--help").returncode == 0
 
 
 def test_log_levels_are_those_asked_for() -> None:

@@ -74,7 +74,8 @@ if __name__ == "__main__":
 
 def start(tmp_path: Path, task: str, run_name: str, *inputs: int) -> subprocess.Popen[str]:
     script = tmp_path / "program.py"
-    script.write_text(PROGRAM)
+    if not script.exists():
+        script.write_text(PROGRAM)
     command = [sys.executable, str(script), task, run_name, *map(str, inputs)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
 

@@ -149,7 +149,7 @@ def test_outputs_come_back_as_they_were_returned() -> None:
         (single, Single(3)),
         (nothing, None),
     ):
-        each = codec(func)  # type: ignore[arg-type]
+        each = codec(func)
         back = each.decode_outputs(each.encode_outputs(value))
         assert (type(back), back) == (type(value), value)
 

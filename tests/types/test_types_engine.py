@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Optional
+from typing import Annotated, Any, Dict, List, Optional, Tuple
 
 import pytest
 from flyteidl2.core.interface_pb2 import Variable
@@ -22,7 +22,8 @@ def literal(annotation: Any, value: Any) -> Literal:
 
 
 async def test_value_goes_to_a_literal_and_back() -> None:
-    for annotation, value in ((List[int], [1]), (bytes, b"x"), (Optional[str], None)):
+    cases: List[Tuple[Any, Any]] = [(List[int], [1]), (bytes, b"x"), (Optional[str], None)]
+    for annotation, value in cases:
         made = await TypeEngine.to_literal(value, annotation, TypeEngine.to_literal_type(annotation))
         assert await TypeEngine.to_python_value(made, annotation) == value
 

@@ -108,11 +108,12 @@ def test_enum_is_guessed_with_its_names_as_names_and_values() -> None:
 
 
 def test_dataclass_is_made_from_its_schema() -> None:
-    guessed = guess(Config)
+    guessed: Any = guess(Config)
     assert dataclasses.is_dataclass(guessed)
+    guessed = guess(Config)
     assert guessed.__name__ == "Config"
     hints = typing.get_type_hints(guessed)
-    inner = hints["inners"].__args__[0]
+    inner: Any = hints["inners"].__args__[0]
     assert hints == {
         "depth": int,
         "rate": float,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 import pytest
 from flyteidl2.task.common_pb2 import Inputs
@@ -62,7 +62,7 @@ def test_vector_of_one_int_and_the_names_made_from_it() -> None:
         (Optional[int], 3, "oGu1REitRGu/OtUHFir5Dua90dqMBKSWPCZxVHknSic="),
         (Optional[dict], {"b": 1, "a": 2}, "8kai0RIv5xfo6qCMIfa7q335gTddfnN4o2r18CHyZmM="),
         (set, {1, 2}, "RN/Z8B6IULrApcyv830GuVcWDn+OV40hQybBKG6o/Eg="),
-        (List[set], [{1, 2}], "RN/Z8B6IULrApcyv830GuVcWDn+OV40hQybBKG6o/Eg="),
+        (List[Set[int]], [{1, 2}], "RN/Z8B6IULrApcyv830GuVcWDn+OV40hQybBKG6o/Eg="),
         (Config, Config(1, {"z": 1.0, "a": 2.0}), "9hgEgvPLHQHL0INCMDclPertqzE5gwkNLSM6iArUdvI="),
         (Model, Model(a=1), "cTvWDrfBkiOaTWwBz9YnKj/UPTr6r6phdbADmpAdTEQ="),
         (dt.datetime, dt.datetime(2024, 1, 1), "0fC5a1mSF4CD1/KY42scXTvgeZkL+5Xx6vtbTFSDzzE="),

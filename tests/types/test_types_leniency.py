@@ -146,7 +146,7 @@ def test_int_is_read_as_a_float() -> None:
         (str, "a", "a"),
         (bool, True, True),
         (type(None), None, None),
-        (dt.datetime, "2024-01-02T00:00:00", dt.datetime(2024, 1, 2, tzinfo=dt.timezone.utc)),
+        (dt.datetime, "2024-01-02T00:00:00", dt.datetime(2024, 1, 2, tzinfo=dt.UTC)),
         (dt.date, "2024-01-02", dt.date(2024, 1, 2)),
         (dt.timedelta, 1.5, dt.timedelta(seconds=1.5)),
         (List[List[float]], [[1, 2.5]], [[1.0, 2.5]]),

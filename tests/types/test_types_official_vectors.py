@@ -37,7 +37,7 @@ from pydantic import BaseModel, Field
 
 from flyte.types._choice import converter_for
 
-UTC = dt.timezone.utc
+UTC = dt.UTC
 
 
 class Color(enum.Enum):
@@ -205,14 +205,14 @@ CASES: Dict[str, Tuple[Any, List[Any]]] = {
     "Optional tuple": (Optional[Tuple[int, str]], [(1, "a"), [1, "a"]]),
     "Optional NamedTuple": (Optional[Point], [Point(1, 2.0), (1, 2.0)]),
     "Optional TypedDict": (Optional[Row], [{"a": 1, "b": "x"}]),
-    "Optional untyped dict": (Optional[dict], [{"a": 1}]),  # type: ignore[type-arg]
+    "Optional untyped dict": (Optional[dict], [{"a": 1}]),
     "union of dataclass and model": (
         Union[Inner, Model],
         [Inner(1, dt.datetime(2024, 1, 1)), Model(a=1), {"a": 1}, {"k": 1, "t": "2024-01-01T00:00:00"}],
     ),
     "union of enum and str": (Union[Color, str], [Color.RED, "RED", "x"]),
     "union of date and datetime": (Union[dt.date, dt.datetime], [dt.date(2024, 1, 1), dt.datetime(2024, 1, 1)]),
-    "union of TypedDict and dict": (Union[Row, dict], [{"a": 1, "b": "x"}]),  # type: ignore[type-arg]
+    "union of TypedDict and dict": (Union[Row, dict], [{"a": 1, "b": "x"}]),
     "union with anything": (Union[int, Any], [1, "x"]),
     "enum": (Color, [Color.RED, "GREEN"]),
     "IntEnum": (Level, [Level.HIGH, "LOW"]),

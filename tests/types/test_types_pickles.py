@@ -134,7 +134,7 @@ def test_file_that_cannot_be_read_is_named(uri: str, message: str) -> None:
 
 def test_value_without_a_pickled_form_is_refused() -> None:
     with pytest.raises(TypeTransformerFailedError, match="Cannot pickle .*generator"):
-        converter_for(Any).encode(x for x in ())
+        converter_for(Any).encode(each for each in "ab")
 
 
 def test_set_has_a_hash_that_does_not_depend_on_its_order() -> None:

@@ -30,7 +30,7 @@ def test_public_name_is_there(name: str) -> None:
 
 def test_other_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'flyte.types' has no attribute 'TypeEngin'"):
-        flyte.types.TypeEngin  # type: ignore[attr-defined]
+        flyte.types.TypeEngin
 
 
 def loaded_by(code: str) -> str:

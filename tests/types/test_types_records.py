@@ -9,8 +9,22 @@ import enum
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Generic, List, Literal, NamedTuple, NotRequired, Optional, Required, Set, Tuple, TypedDict
-from typing import TypeVar, Union
+from typing import (
+    Any,
+    Dict,
+    Generic,
+    List,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Optional,
+    Required,
+    Set,
+    Tuple,
+    TypedDict,
+    TypeVar,
+    Union,
+)
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
@@ -358,14 +372,14 @@ class Everywhere(BaseModel):
 
 class Node(BaseModel):
     color: Color
-    children: List["Node"] = []
+    children: List[Node] = []
 
 
 @pytest.mark.parametrize(
     "model",
     [
         Aliased(theValue=3),
-        EnumValues(color="green"),  # type: ignore[arg-type]
+        EnumValues(color="green"),
         Serialized(color=Color.GREEN),
         Strict(when=dt.datetime(2024, 1, 1), color=Color.RED, pair=(1, "a")),
         Everywhere(

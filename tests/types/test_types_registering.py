@@ -146,7 +146,7 @@ def test_subclass_goes_to_the_transformer_of_its_base(registered: TypeTransforme
 
 def test_transformer_in_annotated_wins_over_the_type() -> None:
     annotation = Annotated[Text, TextTransformer("mine")]
-    converter = converter_for(List[annotation])  # type: ignore[valid-type]
+    converter = converter_for(List[annotation])
     assert converter.decode(converter.encode([Text("q")])) == [Text("q")]
     assert TypeEngine.get_transformer(annotation).name == "mine"
 
@@ -183,9 +183,9 @@ def test_additional_type_is_added_and_replaces_only_when_told() -> None:
     transformer = TextTransformer()
     TypeEngine.register(transformer, [bytes])
     assert TypeEngine.get_transformer(bytes) is transformer
-    TypeEngine.register_additional_type(transformer, int)  # type: ignore[arg-type]
+    TypeEngine.register_additional_type(transformer, int)
     assert TypeEngine.get_transformer(int).name == "int"
-    TypeEngine.register_additional_type(transformer, int, override=True)  # type: ignore[arg-type]
+    TypeEngine.register_additional_type(transformer, int, override=True)
     assert TypeEngine.get_transformer(int) is transformer
     assert {Text, bytes, int} <= TypeEngine.get_available_transformers()
 

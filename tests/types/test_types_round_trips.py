@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from flyte.types import TypeTransformerFailedError
 from flyte.types._choice import converter_for
 
-UTC = dt.timezone.utc
+UTC = dt.UTC
 
 
 class Color(enum.Enum):
@@ -65,7 +65,7 @@ class Model(BaseModel):
     e: Color
     maybe: Optional[str]
     day: dt.date
-    models: List["Model"] = []
+    models: List[Model] = []
 
 
 integers = st.integers(-(2**63), 2**63 - 1)
@@ -134,11 +134,13 @@ LEAVES: List[Tuple[Any, st.SearchStrategy[Any]]] = [
 
 
 def list_of(inner: Tuple[Any, st.SearchStrategy[Any]]) -> Tuple[Any, st.SearchStrategy[Any]]:
-    return List[inner[0]], st.lists(inner[1], max_size=3)  # type: ignore[name-defined]
+    item: Any = inner[0]
+    return List[item], st.lists(inner[1], max_size=3)
 
 
 def dict_of(inner: Tuple[Any, st.SearchStrategy[Any]]) -> Tuple[Any, st.SearchStrategy[Any]]:
-    return Dict[str, inner[0]], st.dictionaries(texts, inner[1], max_size=3)  # type: ignore[name-defined]
+    item: Any = inner[0]
+    return Dict[str, item], st.dictionaries(texts, inner[1], max_size=3)
 
 
 def optional_of(inner: Tuple[Any, st.SearchStrategy[Any]]) -> Tuple[Any, st.SearchStrategy[Any]]:
@@ -217,8 +219,8 @@ def test_random_document_is_read_or_refused(annotation: Any, document: bytes) ->
 def read_or_refuse(annotation: Any, literal: Literal) -> None:
     try:
         converter_for(annotation).decode(literal)
-    except TypeTransformerFailedError as error:
-        assert str(error)
+    except TypeTransformerFailedError:
+        return
 
 
 @settings(max_examples=200, deadline=None)

@@ -12,7 +12,7 @@ from flyteidl2.core.literals_pb2 import Literal
 from flyte.types import TypeTransformerFailedError
 from flyte.types._choice import converter_for
 
-UTC = dt.timezone.utc
+UTC = dt.UTC
 
 
 class Kilo(int):

@@ -119,11 +119,11 @@ def test_unions_in_another_order_have_their_own_literal_types() -> None:
 
 def test_check_accepts_what_encoding_accepts_and_nothing_else() -> None:
     converter = converter_for(Union[int, List[int], None])
-    for value in (1, [1], None):
-        converter.check(value)
-    for value in (1.5, ["x"], True):
+    for good in (1, [1], None):
+        converter.check(good)
+    for bad in (1.5, ["x"], True):
         with pytest.raises(TypeTransformerFailedError):
-            converter.check(value)
+            converter.check(bad)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,11 @@ from flyte._context import ActionScope
 from flyte._controller.local_run import LocalRunSpec
 from flyte._store.records import ActionRecord
 from flyte.models import ActionID, CheckpointPaths, GroupData, RawDataPath, TaskContext
-from flyte.report import Report
+
+
+def action_folder(spec: LocalRunSpec, record: ActionRecord) -> Path:
+    """Where an action's report, checkpoint and other files go."""
+    return Path(spec.run_base_dir) / record.name
 
 
 def task_context(spec: LocalRunSpec, scope: ActionScope, record: ActionRecord, group: GroupData | None) -> TaskContext:
@@ -17,7 +21,7 @@ def task_context(spec: LocalRunSpec, scope: ActionScope, record: ActionRecord, g
     Inside a `flyte.group` block the context names that group, else the one the action was called in.
     """
     action = ActionID(name=record.name, run_name=spec.name, project=spec.project, domain=spec.domain, org=spec.org)
-    output_path = Path(spec.run_base_dir) / record.name
+    output_path = action_folder(spec, record)
     for folder in (output_path, spec.raw_data_path):
         if "://" not in str(folder):
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -28,10 +32,11 @@ def task_context(spec: LocalRunSpec, scope: ActionScope, record: ActionRecord, g
         raw_data_path=RawDataPath(path=spec.raw_data_path),
         output_path=str(output_path),
         run_base_dir=spec.run_base_dir,
-        report=Report(record.name),
+        report=scope.attempt.report,
         group_data=scope.group or group,
         # One place for all attempts: a save replaces the last one at once, and the next attempt loads what is there.
         checkpoint_paths=CheckpointPaths(str(checkpoint) if checkpoint.exists() else None, str(checkpoint)),
+        data=scope.attempt.data,
         mode="local",
         custom_context=dict(scope.custom_context),
         run_start_time=spec.start_time,

@@ -19,7 +19,7 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.caching import RunCache
-from flyte._controller.contexts import task_context
+from flyte._controller.contexts import action_folder, task_context
 from flyte._controller.divergence import check_divergence
 from flyte._controller.failures import error_of, failure_of
 from flyte._controller.garbage import fewer_full_collections
@@ -34,6 +34,7 @@ from flyte._controller.threads import ThreadPool
 from flyte._engine.attempts import Failure, Finish, after_failure
 from flyte._engine.names import child_name
 from flyte._engine.replay import TryAgain
+from flyte._logging import system_logger
 from flyte._store.cache import put_cache_entries
 from flyte._store.journal import Journal
 from flyte._store.payloads import INLINE_LIMIT_BYTES, load_payload, spill
@@ -41,6 +42,8 @@ from flyte._store.records import ActionKind, ActionRecord, ErrorRecord, action_i
 from flyte._store.writer import Writer, end_run, in_order, record_actions
 from flyte.errors import ActionAbortedError
 from flyte.models import ActionPhase, GroupData, TaskContext
+from flyte.report import Report
+from flyte.report._files import write_report
 from flyte.types._hashing import inputs_hash
 
 if TYPE_CHECKING:
@@ -76,6 +79,15 @@ class Attempt:
     others: set[asyncio.Task[Any]] = field(default_factory=set)
     new_calls: list[ActionRecord] = field(default_factory=list)
     is_over: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+    _report: Report | None = None
+
+    @property
+    def report(self) -> Report:
+        """The one report of the attempt, whichever block of it writes."""
+        if self._report is None:
+            self._report = Report(self.record.name)
+        return self._report
 
     def version(self) -> str:
         """The version of the task that the cache knows; empty without a cache."""
@@ -342,6 +354,8 @@ class LocalController:
             return failure_of(error)
         finally:
             attempt.is_over = True
+            if attempt.task.report and attempt.report.has_content():
+                await self._write_report(attempt)
             if attempt.others:
                 await self._stop_leftovers(attempt)
 
@@ -368,6 +382,14 @@ class LocalController:
         )
         check_inline_size(task, "outputs", outputs.ByteSize())
         return outputs
+
+    async def _write_report(self, attempt: Attempt) -> None:
+        output_path = action_folder(self.spec, attempt.record)
+        try:
+            await self._threads.run(partial(write_report, attempt.report, str(output_path)))
+        except (OSError, NotImplementedError) as error:
+            # A report tells about the work; not having one must not undo it.
+            system_logger.warning("the report of action %s was not written: %s", attempt.record.name, error)
 
     async def _convert_on_thread(self, convert: Callable[[Any], Any], value: Any) -> Any:
         return await self._threads.run(partial(copy_context().run, convert, value))

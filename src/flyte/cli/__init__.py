@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -12,6 +13,9 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line of this process and exit: 0 done, 1 the run failed, 2 the command was wrong, 130 Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # In an encoding without our marks, a report with question marks is better than none.
+        sys.stdout.reconfigure(errors="replace")
     try:
         from flyte.cli._root import flyte
 

@@ -93,9 +93,7 @@ def _make_importable(root: Path, folder: Path) -> None:
 
 
 def _package_root(folder: Path) -> Path:
-    while (folder / "__init__.py").exists():
-        folder = folder.parent
-    return folder
+    return next((each for each in (folder, *folder.parents) if not (each / "__init__.py").exists()), folder)
 
 
 def _is_file_of(module: ModuleType, path: Path) -> bool:

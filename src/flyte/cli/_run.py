@@ -12,7 +12,7 @@ from flyte.cli._commands import Group, refused
 from flyte.cli._discovery import load_tasks, near_files, python_files, task_folders
 from flyte.cli._errors import WRONG_COMMAND
 from flyte.cli._options import assignment, project_options
-from flyte.cli._session import RunSettings, Session, current_session
+from flyte.cli._session import RunSettings, current_session
 
 _SERVED = "concerns served runs; this release runs tasks on this machine only. Leave it out."
 _HELLO = "hello"
@@ -47,17 +47,18 @@ class FileGroup(Group):
 
     def _load(self, ctx: click.Context) -> dict[str, Any]:
         if self._tasks is None:
-            session, settings = current_session(), ctx.find_object(RunSettings) or RunSettings()
-            _prepare_process(session, settings)
+            settings = ctx.find_object(RunSettings) or RunSettings()
+            _prepare_process(settings)
             self._tasks = load_tasks(self._file, settings.root_dir)
         return self._tasks
 
 
-def _prepare_process(session: Session, settings: RunSettings) -> None:
+def _prepare_process(settings: RunSettings) -> None:
     """What the file sees when it is imported: the configuration, and loggers at the levels asked for."""
     from flyte._logging import logger, system_logger
     from flyte._run import init_from_config
 
+    session = current_session()
     init_from_config(session.config, root_dir=settings.root_dir)
     for each, level in ((system_logger, session.log_level), (logger, session.user_log_level)):
         if level is not None:
@@ -130,6 +131,7 @@ class RunGroup(FolderGroup):
         from flyte.cli._hello import hello
         from flyte.cli._task_command import task_command
 
+        _prepare_process(ctx.find_object(RunSettings) or RunSettings())
         return task_command(_HELLO, hello)
 
 

@@ -148,12 +148,13 @@ def _stream_handlers() -> Iterator[logging.StreamHandler[Any]]:
 @contextmanager
 def task_output_on_stderr() -> Iterator[None]:
     """What tasks, their libraries and child processes write to stdout goes to stderr: stdout is for one document."""
-    sys.stdout.flush()
+    real = sys.stdout
+    real.flush()
     with redirect_stdout(sys.stderr):
         try:
-            stdout_fd, stderr_fd = sys.__stdout__.fileno(), sys.stderr.fileno()  # type: ignore[union-attr]
-        except (AttributeError, OSError, ValueError):
-            # Not real files, or none at all: Python's own level has to do.
+            stdout_fd, stderr_fd = real.fileno(), sys.stderr.fileno()
+        except (OSError, ValueError):
+            # Not files of the system: Python's own level has to do.
             yield
             return
         saved_fd = os.dup(stdout_fd)
@@ -161,5 +162,7 @@ def task_output_on_stderr() -> Iterator[None]:
         try:
             yield
         finally:
+            # Someone may have kept the stream, such as a log handler, and written to its buffer.
+            real.flush()
             os.dup2(saved_fd, stdout_fd)
             os.close(saved_fd)

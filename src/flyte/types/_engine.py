@@ -9,7 +9,7 @@ import typing
 from collections.abc import KeysView, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Type, TypeVar
+from typing import Any, Dict, List, Optional, Type
 
 from flyteidl2.core.interface_pb2 import Variable, VariableEntry, VariableMap
 from flyteidl2.core.literals_pb2 import Literal, LiteralMap
@@ -23,8 +23,6 @@ from flyte.types._pickles import FlytePickle, PickleConverter
 from flyte.types._registry import registry
 from flyte.types._rendering import Renderable
 from flyte.types._transformers import TransformerConverter, TypeTransformer
-
-T = TypeVar("T")
 
 _BUILTIN_TYPES: tuple[Any, ...] = (
     *SCALARS,
@@ -59,7 +57,7 @@ class TypeEngine:
 
     @classmethod
     def register_additional_type(
-        cls, transformer: TypeTransformer[T], additional_type: Type[T], override: bool = False
+        cls, transformer: TypeTransformer[Any], additional_type: Type[Any], override: bool = False
     ) -> None:
         """Let a transformer handle one more type; without `override` a type that is handled stays as it is."""
         known = _is_builtin(additional_type) or additional_type in registry.registered_types()
