@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flyte._authoring.task_environment import TaskEnvironment as TaskEnvironment
     from flyte._authoring.timeout import Timeout as Timeout
     from flyte._authoring.timeout import TimeoutType as TimeoutType
+    from flyte._authoring.trace import trace as trace
     from flyte._authoring.triggers import Cron as Cron
     from flyte._authoring.triggers import FixedRate as FixedRate
     from flyte._authoring.triggers import Trigger as Trigger
@@ -74,6 +75,7 @@ _MODULES = {
     "_authoring.task": "TaskTemplate",
     "_authoring.task_environment": "TaskEnvironment",
     "_authoring.timeout": "Timeout TimeoutType",
+    "_authoring.trace": "trace",
     "_authoring.triggers": "Cron FixedRate Trigger TriggerTime",
     "_context": "ctx",
     "_logging": "logger system_logger",
@@ -128,6 +130,7 @@ __all__ = [
     "resume",
     "run",
     "system_logger",
+    "trace",
     "version",
     "with_runcontext",
 ]

@@ -27,6 +27,11 @@ class Controller(Protocol):
         """Run `task` as a child action of `scope`, blocking this thread until its outcome is recorded."""
         ...
 
+    @property
+    def tracer(self) -> Any:
+        """What calls of traced functions go to: `call`, `call_blocking`, `stream` and `stream_blocking`."""
+        ...
+
 
 @dataclass(slots=True, eq=False)
 class ActionScope:

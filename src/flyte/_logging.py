@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+
+
+class _StandardErrorHandler(logging.Handler):
+    """Writes to what `sys.stderr` is at that moment: it is redirected by tests and by live displays."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+        except Exception:
+            self.handleError(record)
 
 
 def _configured(name: str, variable: str, default: int) -> logging.Logger:
@@ -14,7 +25,7 @@ def _configured(name: str, variable: str, default: int) -> logging.Logger:
     if logger.level == logging.NOTSET:
         logger.setLevel(level)
     if not logger.handlers and name == "flyte":
-        handler = logging.StreamHandler()
+        handler = _StandardErrorHandler()
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
     return logger

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import datetime as dt
 import enum
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -279,7 +280,7 @@ def test_sets_are_written_in_one_order_whatever_the_hash_seed() -> None:
     )
     written = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout
         for seed in "123"
     }

@@ -98,7 +98,7 @@ class RunCache:
             version=draft.version,
             interface=task.codec.interface_hash,
             input_hashes=json.dumps(hashes),
-            created_us=record.ended_us or 0,
+            created_us=time.time_ns() // 1000,
             run_name=self._spec.name,
             action_name=record.name,
             outputs=record.outputs,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import os
 import traceback
 from concurrent import futures
 from pathlib import Path
@@ -11,9 +13,10 @@ from flyte._engine.attempts import Failure
 from flyte._store.records import ErrorRecord
 from flyte.errors import BaseRuntimeError, NonRecoverableError, from_code
 
-_HIDDEN_FOLDERS = (
-    str(Path(__file__).parent.parent),
-    *(str(Path(module.__file__ or "").parent) for module in (asyncio, futures)),
+_HIDDEN = (
+    "<frozen importlib",
+    f"{Path(__file__).parent.parent}{os.sep}",
+    *(f"{Path(module.__file__ or '').parent}{os.sep}" for module in (asyncio, futures, importlib)),
 )
 _TRACEBACK_LIMIT_CHARACTERS = 32_768
 
@@ -56,7 +59,7 @@ def user_traceback(error: BaseException) -> str:
 
 
 def _hide_our_frames(report: traceback.TracebackException) -> None:
-    shown = [frame for frame in report.stack if not frame.filename.startswith(_HIDDEN_FOLDERS)]
+    shown = [frame for frame in report.stack if not frame.filename.startswith(_HIDDEN)]
     report.stack[:] = shown
     for linked in (report.__cause__, report.__context__, *(report.exceptions or ())):
         if linked is not None:

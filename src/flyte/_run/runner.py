@@ -66,7 +66,7 @@ class RunCall:
     def __init__(self, runner: Runner | None = None) -> None:
         self._runner = runner
 
-    def __call__(self, task: TaskTemplate[P, R, Any], *args: P.args, **kwargs: P.kwargs) -> LocalRun:
+    def __call__(self, task: TaskTemplate[P, R, Any], /, *args: P.args, **kwargs: P.kwargs) -> LocalRun:
         """Runs `task` and waits until it is over. Ctrl-C aborts the run and records that.
 
         Args:
@@ -82,7 +82,7 @@ class RunCall:
         """
         return (self._runner or Runner(RunOptions())).prepare(task, args, kwargs).wait()
 
-    async def aio(self, task: TaskTemplate[P, R, Any], *args: P.args, **kwargs: P.kwargs) -> LocalRun:
+    async def aio(self, task: TaskTemplate[P, R, Any], /, *args: P.args, **kwargs: P.kwargs) -> LocalRun:
         """The same for async code. Cancelling it aborts the run."""
         return await (self._runner or Runner(RunOptions())).prepare(task, args, kwargs).wait_async()
 

@@ -75,6 +75,17 @@ class Journal:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
 
+    def ended_blocking(self, record: ActionRecord) -> None:
+        """The action is over and that is committed, for code on the loop that cannot await.
+
+        Raises:
+            StoreError: it could not be committed.
+        """
+        self._unwritten.pop(record.action_id, None)
+        self._flush()
+        if self._writer.write(in_order(self._require_owner, record_actions([record.row()]))):
+            raise _refused()
+
     async def commit(self, change: Change) -> object:
         """Commit one other change, in order with the records, and return its result."""
         self._flush()
@@ -135,11 +146,15 @@ class Journal:
             if error is not None:
                 future.set_exception(error)
             elif action_id in refused:
-                future.set_exception(StoreError("the action was already recorded as ended by another process."))
+                future.set_exception(_refused())
             else:
                 future.set_result(None)
         if self._idle is not None and not self._in_flight and not self._idle.done():
             self._idle.set_result(None)
+
+
+def _refused() -> StoreError:
+    return StoreError("the action was already recorded as ended by another process.")
 
 
 def _settle(future: asyncio.Future[object], result: object, error: StoreError | None) -> None:

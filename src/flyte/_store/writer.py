@@ -150,9 +150,16 @@ def insert_run(run: NewRun, make_root: Callable[[int], ActionRow] | None = None)
 def claim_run(seen: StoredRun, owner: Owner, lease_until_us: int) -> Change:
     """A change that makes `owner` the owner of a run; its result tells whether the run still was as `seen`."""
     parameters = {
-        "host": owner.host, "boot_id": owner.boot_id, "pid": owner.pid, "started_us": owner.started_us,
-        "lease_until_us": lease_until_us, "run_id": seen.run_id, "seen_phase": seen.phase.to_protobuf_value(),
-        "seen_boot_id": seen.owner.boot_id, "seen_pid": seen.owner.pid, "seen_started_us": seen.owner.started_us,
+        "host": owner.host,
+        "boot_id": owner.boot_id,
+        "pid": owner.pid,
+        "started_us": owner.started_us,
+        "lease_until_us": lease_until_us,
+        "run_id": seen.run_id,
+        "seen_phase": seen.phase.to_protobuf_value(),
+        "seen_boot_id": seen.owner.boot_id,
+        "seen_pid": seen.owner.pid,
+        "seen_started_us": seen.owner.started_us,
     }
 
     def change(connection: sqlite3.Connection) -> bool:

@@ -99,7 +99,7 @@ def type_text(python_type: Any) -> str:
 def _class_text(cls: type) -> str:
     if issubclass(cls, StringLiteral):
         return f"Literal[{', '.join(repr(member.value) for member in cls)}]"
-    if cls.__module__ in ("builtins", "__main__"):
+    if cls.__module__ in ("builtins", "__main__", "typing"):
         return cls.__qualname__
     return f"{cls.__module__}.{cls.__qualname__}"
 

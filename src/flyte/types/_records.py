@@ -123,7 +123,7 @@ class TupleConverter(RecordConverter):
         items = typing.get_args(python_type)
         # `typing.Tuple[...]` and `tuple[...]` differ in the name of their schema.
         spelling = "tuple" if isinstance(python_type, types.GenericAlias) else "Tuple"
-        fields = [_Field(f"item_{index}", native_typed_dicts(item)) for index, item in enumerate(items)]
+        fields = [_Field(f"item_{index}", _native_typed_dicts(item)) for index, item in enumerate(items)]
         super().__init__(python_type, f"TupleWrapper_{spelling}", fields)
         self._length = len(items)
 
@@ -149,7 +149,7 @@ class NamedTupleConverter(RecordConverter):
     def __init__(self, python_type: Any) -> None:
         hints = typing.get_type_hints(python_type, include_extras=True)
         self._names: tuple[str, ...] = python_type._fields
-        fields = [_Field(name, native_typed_dicts(hints.get(name, Any))) for name in self._names]
+        fields = [_Field(name, _native_typed_dicts(hints.get(name, Any))) for name in self._names]
         super().__init__(python_type, f"NamedTupleWrapper_{python_type.__name__}", fields)
         self.value_type = python_type
 
@@ -211,12 +211,26 @@ def _typed_dict_title(python_type: type) -> str:
     return f"TypedDictWrapper_{python_type.__name__}"
 
 
-def _typed_dict_fields(python_type: Any) -> list[_Field]:
+def _typed_dict_fields(python_type: Any, outer: tuple[Any, ...] = ()) -> list[_Field]:
+    """The fields of a TypedDict inside `outer` ones; TypedDicts in it are models of their own."""
+    inside = _inside(python_type, outer)
+
+    def nested_record(nested: Any) -> type[_Record]:
+        return _record_model(_typed_dict_title(nested), _typed_dict_fields(nested, inside), nested)
+
     fields = []
     for key, hint in typing.get_type_hints(python_type, include_extras=True).items():
         annotation, optional = _unqualified(hint, key in python_type.__optional_keys__)
-        fields.append(_Field(key, _replace_typed_dicts(annotation, _nested_record), optional))
+        fields.append(_Field(key, _replace_typed_dicts(annotation, nested_record), optional))
     return fields
+
+
+def _inside(python_type: Any, outer: tuple[Any, ...]) -> tuple[Any, ...]:
+    if python_type in outer:
+        raise TypeTransformerFailedError(
+            f"{type_text(python_type)} cannot travel: it contains itself", fix="Use a dataclass or a pydantic model."
+        )
+    return (*outer, python_type)
 
 
 def _unqualified(hint: Any, optional: bool) -> tuple[Any, bool]:
@@ -233,29 +247,23 @@ def _unqualified(hint: Any, optional: bool) -> tuple[Any, bool]:
             return hint, optional
 
 
-def _nested_record(python_type: Any) -> type[_Record]:
-    """The model of a TypedDict inside another one."""
-    return _record_model(_typed_dict_title(python_type), _typed_dict_fields(python_type), python_type)
-
-
-def native_typed_dicts(annotation: Any) -> Any:
+def _native_typed_dicts(annotation: Any, outer: tuple[Any, ...] = ()) -> Any:
     """`annotation` with TypedDicts in the form that pydantic takes; before Python 3.12 that is not `typing`'s own."""
     if sys.version_info >= (3, 12):
         return annotation
-    return _replace_typed_dicts(annotation, _typing_extensions_twin)
+    return _replace_typed_dicts(annotation, lambda typed_dict: _typing_extensions_twin(typed_dict, outer))
 
 
-def _typing_extensions_twin(python_type: Any) -> Any:
+def _typing_extensions_twin(python_type: Any, outer: tuple[Any, ...]) -> Any:
     import typing_extensions
 
     if type(python_type).__module__ != "typing":
         return python_type
-    hints = {
-        key: native_typed_dicts(hint) for key, hint in typing.get_type_hints(python_type, include_extras=True).items()
-    }
+    inside = _inside(python_type, outer)
     items = {}
-    for key, hint in hints.items():
+    for key, hint in typing.get_type_hints(python_type, include_extras=True).items():
         annotation, optional = _unqualified(hint, key in python_type.__optional_keys__)
+        annotation = _native_typed_dicts(annotation, inside)
         items[key] = typing_extensions.NotRequired[annotation] if optional else annotation
     return typing_extensions.TypedDict(python_type.__name__, items)  # type: ignore[operator]
 

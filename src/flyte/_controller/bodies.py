@@ -1,0 +1,148 @@
+"""Running the body of a task once: its scope, its variables, its time limit, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from functools import partial
+from typing import Any
+
+from flyteidl2.task.common_pb2 import Outputs
+
+from flyte._context import ActionScope, Controller, enter_scope
+from flyte._controller.calls import Attempt, Call
+from flyte._controller.contexts import action_folder, task_context
+from flyte._controller.divergence import check_divergence
+from flyte._controller.failures import failure_of
+from flyte._controller.hooks import has_hooks, run_with_hooks
+from flyte._controller.limits import check_inline_size, time_limit
+from flyte._controller.local_run import LocalRunSpec
+from flyte._controller.process_environment import ProcessEnvironment
+from flyte._controller.recall import Recall
+from flyte._controller.stepping import await_in_context
+from flyte._controller.threads import ThreadPool
+from flyte._engine.attempts import Failure
+from flyte._logging import system_logger
+from flyte.models import TaskContext
+from flyte.report._files import write_report
+
+LEFTOVER_GRACE_S = 5.0
+"""How long a finished attempt waits for what it left running to take its cancellation."""
+
+
+class Bodies:
+    """Runs attempts of one run, on the engine's loop.
+
+    Args:
+        controller: What tasks called in a body go to.
+    """
+
+    def __init__(
+        self,
+        spec: LocalRunSpec,
+        controller: Controller,
+        threads: ThreadPool,
+        environment: ProcessEnvironment,
+        recall: Recall,
+    ) -> None:
+        self._spec = spec
+        self._controller = controller
+        self._threads = threads
+        self._environment = environment
+        self._recall = recall
+
+    async def attempt(self, call: Call) -> Outputs | Failure:
+        """One attempt at `call`: its outputs, or why there are none. Only cancellation is raised."""
+        task, scope = call.task, call.scope
+        loop_task = asyncio.current_task()
+        attempt = Attempt(task, call.record, call.progress, scope.group if scope else None, loop_task, call.may_replay)
+        context = copy_context()
+        context.run(
+            enter_scope,
+            ActionScope(
+                action_name=call.record.name,
+                controller=self._controller,
+                make_context=self.task_context,
+                custom_context=scope.custom_context if scope else self._spec.custom_context,
+                attempt=attempt,
+            ),
+        )
+        try:
+            self._environment.apply(task)
+            bound_s = task.timeout.max_runtime_s
+            if bound_s is None:
+                return await self._body(call, attempt, context)
+            try:
+                async with asyncio.timeout(bound_s) as limit:
+                    return await self._body(call, attempt, context)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                return time_limit(task, "MAX_RUNTIME_EXCEEDED", bound_s)
+        except asyncio.CancelledError as error:
+            if loop_task is not None and loop_task.cancelling():
+                raise
+            # Nobody asked this action to stop: its own code raised it.
+            return failure_of(error)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            return failure_of(error)
+        finally:
+            attempt.is_over = True
+            if task.report and attempt.report.has_content():
+                await self._write_report(attempt)
+            if attempt.others:
+                await _stop(attempt.others)
+
+    def task_context(self, scope: ActionScope) -> TaskContext:
+        """The public context of a scope."""
+        return task_context(self._spec, scope, scope.attempt)
+
+    async def _body(self, call: Call, attempt: Attempt, context: Context) -> Outputs:
+        task, codec = call.task, call.task.codec
+        is_blocking = codec.blocking
+        kwargs = (
+            codec.decode_inputs(call.inputs)
+            if not is_blocking
+            else await self._threads.run(partial(context.run, codec.decode_inputs, call.inputs))
+        )
+        if has_hooks(task):
+            value = await await_in_context(context, run_with_hooks(task, kwargs))
+        elif task.is_async:
+            value = await await_in_context(context, task.func(**kwargs))
+        else:
+            value = await self._threads.run(partial(_call_sync, context, task.func, kwargs))
+        if attempt.new_calls:
+            check_divergence(self._recall, self._spec.home, call.record, attempt.new_calls)
+        outputs: Outputs = (
+            codec.encode_outputs(value)
+            if not is_blocking
+            else await self._threads.run(partial(context.run, codec.encode_outputs, value))
+        )
+        check_inline_size(task, "outputs", outputs.ByteSize())
+        return outputs
+
+    async def _write_report(self, attempt: Attempt) -> None:
+        output_path = action_folder(self._spec, attempt.record)
+        try:
+            await self._threads.run(partial(write_report, attempt.report, str(output_path)))
+        except (OSError, NotImplementedError) as error:
+            # A report tells about the work; not having one must not undo it.
+            system_logger.warning("the report of action %s was not written: %s", attempt.record.name, error)
+
+
+async def _stop(leftovers: set[asyncio.Task[Any]]) -> None:
+    waiting = list(leftovers)
+    for loop_task in waiting:
+        loop_task.cancel()
+    await asyncio.wait(waiting, timeout=LEFTOVER_GRACE_S)
+
+
+def _call_sync(context: Context, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+    try:
+        return context.run(function, **kwargs)
+    except StopIteration as error:
+        # It would end the coroutine that waits for this call, as if nothing had happened.
+        raise RuntimeError("the task raised StopIteration") from error
