@@ -109,7 +109,7 @@ def test_a_run_is_reported_and_recorded(flyte: Flyte, flyte_home: Path) -> None:
     assert done.stdout.splitlines()[0] == "printed by the task"
     assert done.stdout.splitlines()[1].startswith("Run first succeeded in ")
     assert done.stdout.rstrip().endswith("1 action: o0 = 42")
-    assert done.stderr == "Run first: e.double\n"
+    assert done.stderr.endswith("Run first: e.double\n")
     with StoreReader(flyte_home) as reader:
         assert reader.load_run("first").phase is ActionPhase.SUCCEEDED
 

@@ -24,7 +24,8 @@ def test_a_call_has_the_name_that_the_protocol_gives_it(parent: str, name: str) 
 
 
 def test_equal_calls_of_one_parent_get_different_names_in_a_fixed_order() -> None:
-    first, second = {}, {}
+    first: dict[str, int] = {}
+    second: dict[str, int] = {}
     names = [child_name("a0", "e.t", "h", None, first) for _ in range(3)]
     assert len(set(names)) == 3
     assert names == [child_name("a0", "e.t", "h", None, second) for _ in range(3)]

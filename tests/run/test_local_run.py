@@ -244,7 +244,7 @@ def test_what_a_task_leaves_running_is_aborted_when_it_ends() -> None:
 def test_a_failing_gather_aborts_the_siblings_with_the_run(flyte_home: Path) -> None:
     @env.task
     async def parent() -> list[int]:
-        return await asyncio.gather(forever(x=1), boom("b"), forever(x=2))
+        return list(await asyncio.gather(forever(x=1), boom("b"), forever(x=2)))
 
     with pytest.raises(RuntimeUserError) as caught:
         flyte.with_runcontext(name="r").run(parent)

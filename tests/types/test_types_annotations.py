@@ -8,7 +8,6 @@ import datetime as dt
 import enum
 import inspect
 import logging
-import typing
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,7 +19,6 @@ from typing import (
     Dict,
     FrozenSet,
     Generic,
-    Iterable,
     List,
     Literal,
     Mapping,
@@ -77,7 +75,6 @@ class Wide:
     groups: List[Tuple[int, FrozenSet[str]]]
     keyed: Keyed
     bare_set: set  # type: ignore[type-arg]
-    iterable: Iterable[int]
     buffer: bytearray
     given: dataclasses.InitVar[int] = 0
 
@@ -96,7 +93,6 @@ WIDE = Wide(
     groups=[(1, frozenset({"b", "a"}))],
     keyed={"key": 1},
     bare_set={1, 2},
-    iterable=[1],
     buffer=bytearray(b"x"),
 )
 

@@ -49,6 +49,13 @@ def test_check_finds_the_same_place_as_encoding() -> None:
     assert caught.value.path == failure(annotation, value).path == "[1]['b'][1]"
 
 
+def test_literal_that_cannot_be_read_has_the_path_to_it() -> None:
+    literal = converter_for(Dict[str, List[str]]).encode({"a": [], "b": ["x", "y"]})
+    with pytest.raises(TypeTransformerFailedError) as caught:
+        converter_for(Dict[str, List[int]]).decode(literal)
+    assert caught.value.path == "['b'][0]"
+
+
 def test_keys_that_are_not_text_are_refused_with_their_value() -> None:
     error = failure(Dict[str, int], {"a": 1, 3: 1})
     assert "Flyte MapType expects all keys to be strings, got 3 of type int" in error.reason

@@ -28,6 +28,7 @@ from typing import (
 )
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from flyte.types import TypeTransformerFailedError
@@ -147,6 +148,20 @@ FULL = Config(
 )
 def test_nested_record_comes_back_equal(annotation: Any, value: Any) -> None:
     assert round_trip(annotation, value) == value
+
+
+def test_schema_of_a_dataclass_has_the_schema_of_its_models() -> None:
+    holder = dataclasses.make_dataclass("Holder", [("model", Model), ("models", List[Model])])
+    properties = MessageToDict(converter_for(holder).literal_type.metadata)["properties"]
+    assert properties["model"]["title"] == properties["models"]["items"]["title"] == "Model"
+    assert properties["model"]["$defs"]["Color"]["enum"] == ["RED", "GREEN"]
+    assert round_trip(holder, holder(Model(a=1), [Model(a=2)])).models == [Model(a=2)]
+
+
+def test_dataclass_without_a_schema_travels_all_the_same() -> None:
+    holder = dataclasses.make_dataclass("Holder", [("model", Optional[Model], None)])
+    assert "properties" not in converter_for(holder).literal_type.metadata.fields
+    assert round_trip(holder, holder(Model(a=1))) == holder(Model(a=1))
 
 
 def test_not_a_number_survives_in_every_record() -> None:
@@ -296,6 +311,7 @@ def test_sets_are_written_in_one_order_whatever_the_hash_seed() -> None:
         (Tuple[List[Inner], int], ([Inner("x")], 1), "[0][0].k", "Input should be a valid integer"),  # type: ignore[arg-type]
         (Point, Point("x"), ".x", "Input should be a valid integer"),  # type: ignore[arg-type]
         (Point, {"x": 1, "y": 2.0}, "", "Expected value of type <class"),
+        (Point, (1, 2.0, 3), "", "tests.types.test_types_records.Point has 2 fields (x, y), got 3: (1, 2.0, 3)"),
         (Row, {}, "['a']", "Field required: a is missing in {}"),
         (Row, {"a": "q"}, "['a']", "Input should be a valid integer"),
         (Row, {"a": 1, "b": 2}, "['b']", "Input should be a valid string, got 2 of type int"),

@@ -36,6 +36,7 @@ class Execution:
         self._run_id: int | None = None
         self._loop_task: asyncio.Task[Any] | None = None
         self._is_over = threading.Event()
+        self._is_cancelled = False
 
     def wait(self) -> LocalRun:
         """The run, once it is over; Ctrl-C aborts it.
@@ -50,9 +51,8 @@ class Execution:
                 "this would wait for the loop it is called on: inside an async task, `await flyte.run.aio(...)` or "
                 "call the task itself."
             )
-        future = asyncio.run_coroutine_threadsafe(self._run(), loop)
         try:
-            return future.result()
+            return asyncio.run_coroutine_threadsafe(self._run(), loop).result()
         except KeyboardInterrupt:
             self._abort(loop)
             raise
@@ -93,16 +93,23 @@ class Execution:
     async def _run(self) -> LocalRun:
         self._loop_task = asyncio.current_task()
         try:
+            if self._is_cancelled:
+                raise asyncio.CancelledError
             return await self._start(self)
         finally:
             self._is_over.set()
 
+    def _cancel(self) -> None:
+        # An interrupt may come before the first step of the run.
+        self._is_cancelled = True
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+
     def _abort(self, loop: asyncio.AbstractEventLoop) -> None:
         """The run is recorded as aborted, by its own actions or, where they do not let go of the loop, without them."""
-        if self._loop_task is not None:
-            loop.call_soon_threadsafe(self._loop_task.cancel)
-            if self._is_over.wait(ABORT_GRACE_S):
-                return
+        loop.call_soon_threadsafe(self._cancel)
+        if self._is_over.wait(ABORT_GRACE_S):
+            return
         if self._writer is not None and self._run_id is not None:
             self._writer.write(abort_run(self._run_id, time.time_ns() // 1000))
 

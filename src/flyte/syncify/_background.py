@@ -24,7 +24,10 @@ class _Call(Generic[R]):
         self._coro = coro
         self._context = contextvars.copy_context() if context is None else context
         self._task: asyncio.Task[R] | None = None
-        loop.call_soon_threadsafe(self._start)
+
+    def start(self) -> None:
+        """Send the coroutine on its way."""
+        self._loop.call_soon_threadsafe(self._start)
 
     def _start(self) -> None:
         self._task = self._loop.create_task(self._coro, context=self._context)
@@ -105,6 +108,8 @@ class BackgroundLoop:
             )
         call = _Call(self.loop, coro, context)
         try:
+            # Inside, since an interrupt may come as soon as the coroutine runs.
+            call.start()
             return call.outcome.result()
         except BaseException:
             if not call.outcome.done():
@@ -121,6 +126,7 @@ class BackgroundLoop:
         if self.is_current():
             return await coro
         call = _Call(self.loop, coro, context)
+        call.start()
         outcome = asyncio.wrap_future(call.outcome)
         try:
             return await asyncio.shield(outcome)
