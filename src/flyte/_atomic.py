@@ -6,6 +6,8 @@ import os
 from itertools import count
 from pathlib import Path
 
+from flyte._faults import reach
+
 _SERIALS = count()
 
 
@@ -21,9 +23,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_SERIALS)}.tmp")
     try:
         with temporary.open("wb") as file:
+            reach("file.before_write")
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        reach("file.written")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -33,3 +37,4 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    reach("file.renamed")

@@ -33,3 +33,10 @@ def _configured(name: str, variable: str, default: int) -> logging.Logger:
 
 system_logger = _configured("flyte", "LOG_LEVEL", logging.WARNING)
 logger = _configured("flyte.user", "USER_LOG_LEVEL", logging.INFO)
+
+
+def set_log_levels(log_level: int | None, user_log_level: int | None) -> None:
+    """The two loggers have these levels, as `logging` numbers them; None keeps one."""
+    for each, level in ((system_logger, log_level), (logger, user_log_level)):
+        if level is not None:
+            each.setLevel(level)

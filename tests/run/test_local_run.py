@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -749,3 +749,21 @@ def test_a_configured_endpoint_makes_runs_remote(tmp_path: Path) -> None:
     with pytest.raises(InitializationError, match="dns:///localhost:30080"):
         flyte.run(add_one, 1)
     assert flyte.with_runcontext(mode="local").run(add_one, 1).outputs().o0 == 2
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"dry_run": True}, {"debug": True}, {"tracked": True}, {"max_action_concurrency": 4}, {"copy_bundle_to": "x"}],
+)
+def test_a_setting_that_a_local_run_could_only_ignore_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(InitializationError, match=next(iter(setting))) as caught:
+        flyte.with_runcontext(mode="local", **setting)
+    assert caught.value.code == "NotAvailableLocally"
+
+
+def test_log_levels_are_set_where_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flyte.logger, "level", flyte.logger.level)
+    flyte.with_runcontext(user_log_level=37)
+    assert flyte.logger.level == 37
+    flyte.init(user_log_level=38)
+    assert flyte.logger.level == 38

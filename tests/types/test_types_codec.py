@@ -93,7 +93,7 @@ def test_wrong_input_says_where_what_and_how_to_fix_it() -> None:
     with pytest.raises(TypeError) as caught:
         codec(score).encode_inputs({"rows": [1, 2, 3, "7a"]})
     assert str(caught.value).splitlines() == [
-        "[INPUT_TYPE] task 'digits.score': input 'rows' expects list[int], got str '7a' at rows[3].",
+        "[INPUT_TYPE] task 'digits.score': input 'rows' expects list[int], got str '7a' instead of int at rows[3].",
         "Fix the caller, or the annotation of 'rows'.",
         "Type conversion failed for variable 'rows'.",
         "Expected type: typing.List[int]",
@@ -104,11 +104,19 @@ def test_wrong_input_says_where_what_and_how_to_fix_it() -> None:
     assert isinstance(caught.value.__cause__, TypeTransformerFailedError)
 
 
+def test_wrong_field_of_a_dataclass_is_named_with_the_type_that_belongs_there() -> None:
+    def func(config: Config) -> None: ...
+
+    with pytest.raises(TypeError) as caught:
+        codec(func).encode_inputs({"config": Config("x")})  # type: ignore[arg-type]
+    assert "Config, got str 'x' instead of int at config.depth." in str(caught.value)
+
+
 def test_int_for_a_float_is_refused_with_the_fix() -> None:
     with pytest.raises(TypeError) as caught:
         codec(score).encode_inputs({"rows": [], "rate": 1})
     head, fix, *_ = str(caught.value).splitlines()
-    assert head == "[INPUT_TYPE] task 'digits.score': input 'rate' expects float, got int 1 at rate."
+    assert head == "[INPUT_TYPE] task 'digits.score': input 'rate' expects float, got int 1."
     assert fix == "Pass `float(...)` of it."
 
 
@@ -173,10 +181,10 @@ def test_tuple_returned_for_one_output_that_is_a_tuple_stays_whole() -> None:
         (score, (1,), "Received 1 outputs but return annotation has 2 outputs specified. "),
         (score, 3, "Received 3 of type int but return annotation has 2 outputs specified. "),
         (score, None, "Return a tuple of (o0: int, o1: str)"),
-        (one, "x", "[OUTPUT_TYPE] task 'digits.score': output 'o0' expects int, got str 'x' at o0."),
+        (one, "x", "[OUTPUT_TYPE] task 'digits.score': output 'o0' expects int, got str 'x'."),
         (one, "x", "Fix the task, or the annotation of 'o0'."),
-        (named, Scores(1, "n"), "output 'loss' expects float, got int 1 at loss."),
-        (one, None, "got None at o0"),
+        (named, Scores(1, "n"), "output 'loss' expects float, got int 1."),
+        (one, None, "output 'o0' expects int, got None."),
     ],
 )
 def test_wrong_result_is_refused_with_task_and_output(func: Callable[..., Any], value: Any, message: str) -> None:

@@ -410,6 +410,31 @@ def test_model_comes_back_equal_whatever_its_configuration(model: BaseModel) -> 
     assert round_trip(type(model), model) == model
 
 
+class Opaque:
+    pass
+
+
+class Arbitrary(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    opaque: Opaque
+
+
+class OddDefault(BaseModel):
+    data: bytes = b"\xff"
+    more: int = 1
+
+
+def test_model_without_a_json_schema_is_refused_as_a_type() -> None:
+    with pytest.raises(TypeTransformerFailedError, match="Arbitrary cannot travel: Cannot generate a JsonSchema"):
+        _ = converter_for(Arbitrary).literal_type
+
+
+def test_default_without_a_json_form_is_left_out_of_the_schema_without_a_warning() -> None:
+    properties = MessageToDict(converter_for(OddDefault).literal_type.metadata)["properties"]
+    assert "default" not in properties["data"]
+    assert properties["more"]["default"] == 1
+
+
 def test_enums_of_a_model_are_read_by_name_and_by_value() -> None:
     converter = converter_for(Model)
     literal = converter.encode(Model(a=1))
@@ -433,3 +458,4 @@ def test_validator_that_breaks_is_reported_and_not_raised_bare() -> None:
     literal.scalar.binary.value = b"\x81\xa1a\x01"
     with pytest.raises(TypeTransformerFailedError, match="RuntimeError: broken"):
         converter_for(Fragile).decode(literal)
+    assert "RuntimeError: broken" in failure(Fragile, {"a": 1}).reason

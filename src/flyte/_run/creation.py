@@ -50,7 +50,8 @@ def create_run(
     start_time = options.run_start_time or datetime.now(UTC)
     for _ in range(_NAME_TRIES):
         name = options.name or random_run_name()
-        root = _root_record(task, name)
+        now_us = time.time_ns() // 1000
+        root = _root_record(task, now_us)
         file = None
         if len(data) <= INLINE_LIMIT_BYTES:
             root.inputs = data
@@ -58,7 +59,7 @@ def create_run(
             # A run of this name may exist: its file must stay as it is.
             file = root.inputs_file = payload_path(name, ROOT_ACTION, f"inputs-{token_hex(4)}.pb")
             spill(writer.home, file, data)
-        run_id = writer.write(insert_run(_new_run(options, task, name, start_time), partial(_row, root)))
+        run_id = writer.write(insert_run(_new_run(options, task, name, start_time, now_us), partial(_row, root)))
         if run_id is not None:
             run_folder(writer.home, name).mkdir(parents=True, exist_ok=True)
             return local_spec(writer, run_id, name, start_time, options), root
@@ -93,13 +94,15 @@ def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, opt
     )
 
 
-def _new_run(options: RunOptions, task: TaskTemplate[Any, Any, Any], name: str, start_time: datetime) -> NewRun:
+def _new_run(
+    options: RunOptions, task: TaskTemplate[Any, Any, Any], name: str, start_time: datetime, now_us: int
+) -> NewRun:
     defaults = settings()
     return NewRun(
         name=name,
         task_name=task.name,
         mode="local",
-        created_us=time.time_ns() // 1000,
+        created_us=now_us,
         owner=this_process(),
         project=options.project or defaults.project,
         domain=options.domain or defaults.domain,
@@ -118,8 +121,7 @@ def _new_run(options: RunOptions, task: TaskTemplate[Any, Any, Any], name: str, 
     )
 
 
-def _root_record(task: TaskTemplate[Any, Any, Any], run_name: str) -> ActionRecord:
-    now_us = time.time_ns() // 1000
+def _root_record(task: TaskTemplate[Any, Any, Any], now_us: int) -> ActionRecord:
     return ActionRecord(
         action_id=0,
         run_id=0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections.abc import Mapping
@@ -10,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from flyte._logging import set_log_levels
+from flyte._run.refusals import refuse_given
 from flyte.errors import InitializationError
 
 if TYPE_CHECKING:
@@ -57,9 +58,28 @@ class _Init:
         root_dir: Path | None = None,
         log_level: int | None = None,
         user_log_level: int | None = None,
+        *,
+        sync_local_sys_paths: bool = True,
+        load_plugin_type_transformers: bool = True,
+        local_persistence: bool = True,
         endpoint: str | None = None,
         api_key: str | None = None,
-        local_persistence: bool = True,
+        headless: bool = False,
+        insecure: bool = False,
+        insecure_skip_verify: bool = False,
+        ca_cert_file_path: str | None = None,
+        auth_type: str | None = None,
+        command: list[str] | None = None,
+        proxy_command: list[str] | None = None,
+        client_id: str | None = None,
+        client_credentials_secret: str | None = None,
+        http_proxy_url: str | None = None,
+        storage: Any = None,
+        image_builder: str | None = None,
+        images: Mapping[str, str] | None = None,
+        image_registry: str | None = None,
+        local_tracked: bool = False,
+        local_tracked_strict: bool = False,
     ) -> None:
         """This process is set up for runs; not needed for local ones. The last call wins. Safe from any thread.
 
@@ -71,15 +91,55 @@ class _Init:
                 current one.
             log_level: Level of `flyte.system_logger`, as `logging` numbers them.
             user_log_level: Level of `flyte.logger`.
-            endpoint: Address of a control plane.
-            api_key: Key for one.
+            sync_local_sys_paths: False leaves `sys.path` as it is.
+            load_plugin_type_transformers: Types of installed plugins are known; they are loaded when first needed.
+                False is refused.
             local_persistence: Local runs are recorded. They always are.
+            endpoint: Address of a control plane; refused, with all that follow, when given: this release has no client
+                for one, and builds no images.
+            api_key: For a control plane.
+            headless: For a control plane.
+            insecure: For a control plane.
+            insecure_skip_verify: For a control plane.
+            ca_cert_file_path: For a control plane.
+            auth_type: For a control plane.
+            command: For a control plane.
+            proxy_command: For a control plane.
+            client_id: For a control plane.
+            client_credentials_secret: For a control plane.
+            http_proxy_url: For a control plane.
+            storage: For data in object stores.
+            image_builder: For built images.
+            images: For built images.
+            image_registry: For built images.
+            local_tracked: For local runs that report to a control plane.
+            local_tracked_strict: For local runs that report to a control plane.
 
         Raises:
-            InitializationError: a control plane was asked for, which this release has no client for, or recording was
-                to be switched off.
+            InitializationError: something was given that this release cannot honour.
         """
-        _refuse_control_plane({"endpoint": endpoint, "api_key": api_key})
+        if not load_plugin_type_transformers:
+            refuse_given(without_plugin_types=True)
+        refuse_given(
+            endpoint=endpoint,
+            api_key=api_key,
+            headless=headless,
+            insecure=insecure,
+            insecure_skip_verify=insecure_skip_verify,
+            ca_cert_file_path=ca_cert_file_path,
+            auth_type=auth_type,
+            command=command,
+            proxy_command=proxy_command,
+            client_id=client_id,
+            client_credentials_secret=client_credentials_secret,
+            http_proxy_url=http_proxy_url,
+            storage=storage,
+            image_builder=image_builder,
+            images=images,
+            image_registry=image_registry,
+            local_tracked=local_tracked,
+            local_tracked_strict=local_tracked_strict,
+        )
         if not local_persistence:
             raise InitializationError(
                 "LocalPersistenceRequired",
@@ -87,7 +147,8 @@ class _Init:
                 "local_persistence=False is not possible: every run is recorded. Point FLYTE_HOME at a temporary "
                 "folder to keep nothing.",
             )
-        _set(Settings(org, project, domain, root_dir, is_initialized=True), log_level, user_log_level)
+        new = Settings(org, project, domain, root_dir, is_initialized=True)
+        _set(new, log_level, user_log_level, add_root=sync_local_sys_paths)
 
     async def aio(self, *args: Any, **kwargs: Any) -> None:
         """The same, awaitable."""
@@ -159,16 +220,14 @@ def _load_config(path_or_config: str | Path | Config | None, root_dir: Path | No
     return auto(path)
 
 
-def _set(new: Settings, log_level: int | None, user_log_level: int | None) -> None:
+def _set(new: Settings, log_level: int | None, user_log_level: int | None, *, add_root: bool = True) -> None:
     global _settings
     with _lock:
         _settings = new
         root = str((new.root_dir or Path.cwd()).resolve())
-        if root not in sys.path:
+        if add_root and root not in sys.path:
             sys.path.append(root)
-        for name, level in (("flyte", log_level), ("flyte.user", user_log_level)):
-            if level is not None:
-                logging.getLogger(name).setLevel(level)
+        set_log_levels(log_level, user_log_level)
 
 
 def reset() -> None:
@@ -176,17 +235,6 @@ def reset() -> None:
     global _settings
     with _lock:
         _settings = replace(Settings())
-
-
-def _refuse_control_plane(arguments: Mapping[str, object]) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise InitializationError(
-                "ClientNotAvailableError",
-                "user",
-                f"{name}={value!r} asks for a control plane, and this release has no client for one: leave it out to "
-                "run locally.",
-            )
 
 
 init = _Init()

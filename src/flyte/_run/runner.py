@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flyte._controller.progress import RunProgress
 from flyte._controller.recall import Recall
+from flyte._logging import set_log_levels
 from flyte._run.creation import create_run
 from flyte._run.engine import engine
 from flyte._run.execution import Execution
 from flyte._run.local import LocalRun
 from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_honoured
+from flyte._run.refusals import refuse_given
 
 if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
@@ -110,6 +112,18 @@ def with_runcontext(
     queue: str | None = None,
     interruptible: bool | None = None,
     annotations: Mapping[str, str] | None = None,
+    interactive_mode: bool | None = None,
+    cache_lookup_scope: str = "global",
+    log_level: int | None = None,
+    user_log_level: int | None = None,
+    dry_run: bool = False,
+    debug: bool = False,
+    copy_bundle_to: str | Path | None = None,
+    max_action_concurrency: int | None = None,
+    notifications: Any = None,
+    preserve_original_types: bool = False,
+    tracked: bool = False,
+    tracked_strict: bool = False,
 ) -> Runner:
     """A runner whose `run(task, ...)` uses these settings.
 
@@ -133,18 +147,44 @@ def with_runcontext(
         queue: As `service_account`.
         interruptible: As `service_account`.
         annotations: As `service_account`.
+        interactive_mode: As `service_account`.
+        cache_lookup_scope: As `service_account`: results are looked up in the whole store.
+        log_level: Level of `flyte.system_logger` from now on.
+        user_log_level: Level of `flyte.logger` from now on.
+        dry_run: Refused, with all that follow, when set: a local run cannot do what it asks for.
+        debug: For served runs.
+        copy_bundle_to: For served runs.
+        max_action_concurrency: For served runs.
+        notifications: For served runs.
+        preserve_original_types: For served runs.
+        tracked: For local runs that report to a control plane.
+        tracked_strict: For local runs that report to a control plane.
 
     Raises:
         ValueError: the mode is unknown.
         RuntimeUserError: the name cannot be a run's.
+        InitializationError: code `NotAvailableLocally`; a setting was given that is refused.
     """
     served = {
         "copy_style": None if copy_style == "loaded_modules" else copy_style,
+        "cache_lookup_scope": None if cache_lookup_scope == "global" else cache_lookup_scope,
         "service_account": service_account,
         "queue": queue,
         "interruptible": interruptible,
         "annotations": annotations,
+        "interactive_mode": interactive_mode,
     }
+    refuse_given(
+        dry_run=dry_run,
+        debug=debug,
+        copy_bundle_to=copy_bundle_to,
+        max_action_concurrency=max_action_concurrency,
+        notifications=notifications,
+        preserve_original_types=preserve_original_types,
+        tracked=tracked,
+        tracked_strict=tracked_strict,
+    )
+    set_log_levels(log_level, user_log_level)
     return Runner(
         RunOptions(
             mode=mode,

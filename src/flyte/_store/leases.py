@@ -19,21 +19,50 @@ class LeaseKeeper:
         self._writer = writer
         self._changed = threading.Condition()
         self._run_ids: set[int] = set()
+        self._given_up: set[int] = set()
         self._thread: threading.Thread | None = None
 
     def keep(self, run_id: int) -> None:
         """The run counts as owned until `let_go`."""
         with self._changed:
             self._run_ids.add(run_id)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._renew, name="flyte-lease-keeper", daemon=True)
-                self._thread.start()
+            self._ensure_thread()
 
     def let_go(self, run_id: int) -> None:
         """The run's lease is renewed no more."""
         with self._changed:
             self._run_ids.discard(run_id)
             self._changed.notify_all()
+
+    def give_up(self, run_id: int) -> None:
+        """The run is over for this process. Where that could not be recorded, as on a full disk, it can be resumed.
+
+        Without this it would show as running for as long as the process lives. Tried again until the store takes it.
+        """
+        with self._changed:
+            self._run_ids.discard(run_id)
+            self._given_up.add(run_id)
+            self._ensure_thread()
+            self._changed.notify_all()
+
+    def record_given_up(self) -> None:
+        """What was given up is recorded.
+
+        Raises:
+            StoreError: it could not be.
+        """
+        with self._changed:
+            given_up = set(self._given_up)
+        if given_up:
+            self._writer.write(renew_leases(sorted(given_up), this_process(), 0))
+            with self._changed:
+                self._given_up -= given_up
+                self._changed.notify_all()
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._renew, name="flyte-lease-keeper", daemon=True)
+            self._thread.start()
 
     def _renew(self) -> None:
         while True:
@@ -43,7 +72,8 @@ class LeaseKeeper:
                     self._thread = None
                     return
                 run_ids = sorted(self._run_ids)
-            self._writer.submit(renew_leases(run_ids, time.time_ns() // 1000 + LEASE_US), _ignore)
+            reach("lease.renew")
+            self._writer.submit(renew_leases(run_ids, this_process(), time.time_ns() // 1000 + LEASE_US), _ignore)
 
 
 def _ignore(result: object, error: StoreError | None) -> None:

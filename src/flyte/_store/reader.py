@@ -180,6 +180,7 @@ def _run(row: sqlite3.Row) -> StoredRun:
         ended_at=to_datetime(row["ended_us"]),
         labels=json.loads(row["labels"]),
         owner=owner,
+        lease_until_us=row["lease_until_us"],
         source_file=row["source_file"],
         settings=json.loads(row["settings"]),
         is_interrupted=not phase.is_terminal and not is_alive(owner, row["lease_until_us"]),

@@ -75,7 +75,11 @@ class ErrorRecord:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that executes a run, told apart from any later process with the same number."""
+    """The process that executes a run, told apart from any later process with the same number.
+
+    Attributes:
+        started_us: When it started: since the boot where the system tells (Linux), else since 1970.
+    """
 
     host: str
     boot_id: str
@@ -166,6 +170,12 @@ class ActionRecord:
         )
 
 
+    def reopen(self) -> None:
+        """It has not ended: what came of it is in no record."""
+        self.phase = ActionPhase.RUNNING.to_protobuf_value()
+        self.ended_us = self.outputs = self.outputs_file = self.error = None
+
+
 ACTION_COLUMNS = len(ActionRecord.__slots__)
 
 
@@ -186,6 +196,7 @@ class StoredRun:
     ended_at: datetime | None
     labels: dict[str, str]
     owner: Owner
+    lease_until_us: int
     source_file: str
     settings: dict[str, Any]
     is_interrupted: bool

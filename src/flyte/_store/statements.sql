@@ -22,10 +22,12 @@ ON CONFLICT (action_id) DO UPDATE
 UPDATE run SET phase = 4, ended_us = NULL, owner_host = :host, owner_boot_id = :boot_id, owner_pid = :pid,
                owner_started_us = :started_us, lease_until_us = :lease_until_us
  WHERE run_id = :run_id AND phase = :seen_phase AND phase <> 5
-   AND owner_boot_id = :seen_boot_id AND owner_pid = :seen_pid AND owner_started_us = :seen_started_us;
+   AND owner_boot_id = :seen_boot_id AND owner_pid = :seen_pid AND owner_started_us = :seen_started_us
+   AND lease_until_us = :seen_lease_until_us;
 
 -- name: renew_lease
-UPDATE run SET lease_until_us = ? WHERE run_id = ? AND phase IN (1, 2, 3, 4, 9);
+UPDATE run SET lease_until_us = ?
+ WHERE run_id = ? AND phase IN (1, 2, 3, 4, 9) AND owner_boot_id = ? AND owner_pid = ? AND owner_started_us = ?;
 
 -- name: is_owner
 SELECT 1 FROM run WHERE run_id = ? AND owner_boot_id = ? AND owner_pid = ? AND owner_started_us = ?;
@@ -84,7 +86,7 @@ SELECT task_name, phase, count(*) AS count
  ORDER BY min(action_id);
 
 -- name: abort_open_actions
-UPDATE action SET phase = 7, ended_us = :ended_us
+UPDATE action SET phase = 7, ended_us = :ended_us, error = coalesce(:error, error)
  WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32 AND phase IN (1, 2, 3, 4, 9);
 
 -- name: cache_entry
@@ -99,9 +101,106 @@ ON CONFLICT (cache_key) DO UPDATE
        outputs = excluded.outputs, outputs_file = excluded.outputs_file;
 
 -- name: reserve_cache_key
-INSERT INTO cache_reservation (cache_key, holder, lease_until_us) VALUES (:cache_key, :holder, :lease_until_us)
-ON CONFLICT (cache_key) DO UPDATE SET holder = excluded.holder, lease_until_us = excluded.lease_until_us
- WHERE cache_reservation.holder = excluded.holder OR cache_reservation.lease_until_us < :now_us;
+INSERT INTO cache_reservation (cache_key, run_id) VALUES (:cache_key, :run_id)
+ON CONFLICT (cache_key) DO UPDATE SET run_id = excluded.run_id
+ WHERE cache_reservation.run_id = excluded.run_id
+    OR NOT EXISTS (SELECT 1 FROM run
+                    WHERE run.run_id = cache_reservation.run_id AND run.phase IN (1, 2, 3, 4, 9)
+                      AND run.lease_until_us >= :now_us);
 
 -- name: release_cache_key
-DELETE FROM cache_reservation WHERE cache_key = ? AND holder = ?;
+DELETE FROM cache_reservation WHERE cache_key = ? AND run_id = ?;
+
+-- name: release_cache_keys_of_run
+DELETE FROM cache_reservation WHERE run_id = ?;
+
+-- name: cache_key_holder
+SELECT run.run_id, owner_host, owner_boot_id, owner_pid, owner_started_us, lease_until_us
+  FROM cache_reservation JOIN run ON run.run_id = cache_reservation.run_id
+ WHERE cache_key = ?;
+
+-- name: put_cache_lookup
+INSERT OR REPLACE INTO cache_lookup (action_id, cache_key, version, interface, input_hashes, answer, found_us,
+                                     found_run, found_action)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_cache_version
+INSERT INTO cache_version (task_name, version, made_from) VALUES (?, ?, ?)
+ON CONFLICT (task_name, version) DO UPDATE SET made_from = excluded.made_from;
+
+-- name: cache_lookup
+SELECT * FROM cache_lookup WHERE action_id = ?;
+
+-- name: cache_version
+SELECT made_from FROM cache_version WHERE task_name = ? AND version = ?;
+
+-- name: list_cache_entries
+SELECT cache_key, task_name, version, interface, input_hashes, created_us, run_name, action_name,
+       length(outputs) AS inline_bytes, outputs_file
+  FROM cache_entry
+ WHERE (:task_name IS NULL OR task_name = :task_name) AND (:before_us IS NULL OR created_us < :before_us)
+ ORDER BY created_us DESC
+ LIMIT :limit;
+
+-- name: count_cache_entries
+SELECT task_name, count(*) AS count
+  FROM cache_entry
+ WHERE (:task_name IS NULL OR task_name = :task_name) AND (:before_us IS NULL OR created_us < :before_us)
+ GROUP BY task_name
+ ORDER BY task_name;
+
+-- name: delete_cache_entries
+DELETE FROM cache_entry
+ WHERE cache_key IN (SELECT cache_key FROM cache_entry
+                      WHERE (:task_name IS NULL OR task_name = :task_name)
+                        AND (:before_us IS NULL OR created_us < :before_us)
+                      LIMIT :limit);
+
+-- name: ask_to_abort
+-- Only of a run that goes on; the first reason given stays.
+INSERT INTO abort_request (run_id, action_name, reason)
+SELECT run_id, :action_name, :reason FROM run WHERE run_id = :run_id AND phase IN (1, 2, 3, 4, 9)
+ON CONFLICT DO NOTHING;
+
+-- name: abort_requests
+SELECT run_id, action_name, reason FROM abort_request WHERE run_id IN (SELECT value FROM json_each(?));
+
+-- name: forget_abort_request
+DELETE FROM abort_request WHERE run_id = ? AND action_name = ?;
+
+-- name: forget_abort_requests
+DELETE FROM abort_request WHERE run_id = ?;
+
+-- name: run_ages
+SELECT run_id, name, ended_us FROM run ORDER BY run_id DESC;
+
+-- name: delete_run
+-- Only as it was seen: who has resumed it meanwhile has another owner.
+DELETE FROM run
+ WHERE run_id = :run_id AND phase = :seen_phase
+   AND owner_boot_id = :seen_boot_id AND owner_pid = :seen_pid AND owner_started_us = :seen_started_us;
+
+-- name: delete_run_tasks
+DELETE FROM run_task WHERE run_id = ?;
+
+-- name: note_deleted_run
+INSERT INTO deleted_run (run_id) VALUES (?);
+
+-- name: deleted_runs
+SELECT run_id FROM deleted_run ORDER BY run_id;
+
+-- name: delete_actions
+DELETE FROM action WHERE action_id IN (
+    SELECT action_id FROM action
+     WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32
+     LIMIT :limit);
+
+-- name: forget_deleted_run
+DELETE FROM deleted_run WHERE run_id = ?;
+
+-- name: cache_files_below
+-- Entries whose outputs are in a file of a folder; {folder} ends in a slash.
+SELECT cache_key, outputs_file FROM cache_entry WHERE outputs_file >= :folder AND outputs_file < :folder || char(1114111);
+
+-- name: move_cache_file
+UPDATE cache_entry SET outputs_file = ? WHERE cache_key = ?;

@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from flyte._faults import reach
 from flyte._store.database import DATABASE_FILE, connect, store_errors
 from flyte._store.records import ACTION_COLUMNS, NewRun, Owner, StoredRun
 from flyte._store.statements import statement
@@ -96,9 +97,10 @@ class Writer:
     def _commit(self, batch: Sequence[_Write]) -> None:
         try:
             results = self._transact(batch)
-        except StoreError as error:
+        except Exception as error:
+            # Whatever it is: an error that ended this thread would leave every caller waiting for good.
             if len(batch) == 1:
-                batch[0].done(None, error)
+                batch[0].done(None, error if isinstance(error, StoreError) else self._unexpected(error))
                 return
             # One bad change must not take the others with it.
             for write in batch:
@@ -110,15 +112,21 @@ class Writer:
     def _transact(self, batch: Sequence[_Write]) -> list[Any]:
         connection = self._connection
         with store_errors(self._path):
+            reach("writer.before_begin")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 results = [write.change(connection) for write in batch]
+                reach("writer.before_commit")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        reach("writer.committed")
         return results
+
+    def _unexpected(self, error: Exception) -> StoreError:
+        return StoreError(f"store {self._path}: the change could not be made: {type(error).__name__}: {error}")
 
 
 def in_order(*changes: Change) -> Change:
@@ -160,6 +168,7 @@ def claim_run(seen: StoredRun, owner: Owner, lease_until_us: int) -> Change:
         "seen_boot_id": seen.owner.boot_id,
         "seen_pid": seen.owner.pid,
         "seen_started_us": seen.owner.started_us,
+        "seen_lease_until_us": seen.lease_until_us,
     }
 
     def change(connection: sqlite3.Connection) -> bool:
@@ -168,11 +177,15 @@ def claim_run(seen: StoredRun, owner: Owner, lease_until_us: int) -> Change:
     return change
 
 
-def renew_leases(run_ids: Sequence[int], lease_until_us: int) -> Change:
-    """A change by which the runs count as owned until then."""
+def renew_leases(run_ids: Sequence[int], owner: Owner, lease_until_us: int) -> Change:
+    """A change by which the runs count as owned until then; of those that another process owns nothing changes.
+
+    With 0 the owner has let go of them: anyone may resume them, though its process lives.
+    """
+    key = (owner.boot_id, owner.pid, owner.started_us)
 
     def change(connection: sqlite3.Connection) -> None:
-        connection.executemany(statement("renew_lease"), [(lease_until_us, run_id) for run_id in run_ids])
+        connection.executemany(statement("renew_lease"), [(lease_until_us, run_id, *key) for run_id in run_ids])
 
     return change
 

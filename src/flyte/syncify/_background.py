@@ -30,6 +30,8 @@ class _Call(Generic[R]):
         self._loop.call_soon_threadsafe(self._start)
 
     def _start(self) -> None:
+        if self.outcome.done():
+            return
         self._task = self._loop.create_task(self._coro, context=self._context)
         self._task.add_done_callback(self._hand_over)
 
@@ -50,6 +52,10 @@ class _Call(Generic[R]):
     def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        elif not self.outcome.done():
+            # The interrupt came before the start.
+            self._coro.close()
+            self.outcome.set_exception(asyncio.CancelledError())
 
 
 class BackgroundLoop:

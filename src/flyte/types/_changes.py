@@ -65,8 +65,13 @@ class Changes(ABC):
         fields = self.fields_of(record)
         if fields is None:
             return None
+
+        def change_later(plain: Any) -> Any:
+            change = self._records[record]
+            return plain if change is None else change(plain)
+
         # A record that contains itself meets this entry; it is replaced below.
-        self._records[record] = lambda plain: self._records[record](plain)  # type: ignore[misc]
+        self._records[record] = change_later
         changes = {key: change for key, field in fields.items() if (change := self.of(field)) is not None}
         self._records[record] = _in_fields(changes) if changes else None
         return self._records[record]
@@ -103,9 +108,12 @@ class SetChanges(Changes):
         return None
 
     def fields_of(self, record: Any) -> dict[str, Any] | None:
-        if dataclasses.is_dataclass(record) or is_typed_dict(record):
+        if not dataclasses.is_dataclass(record) and not is_typed_dict(record):
+            return _model_fields(record)
+        try:
             return typing.get_type_hints(record)
-        return _model_fields(record)
+        except NameError:
+            return None  # pydantic resolves names that are not there at run time for others
 
 
 def name_of_value(enum: type[Enum], value: Any) -> Any:

@@ -19,7 +19,7 @@ from flyte.types._annotations import is_named_tuple
 from flyte.types._choice import converter_for
 from flyte.types._converter import Converter
 from flyte.types._failure import TypeTransformerFailedError, short_repr, type_text
-from flyte.types._mistakes import misfit, misnamed_inputs
+from flyte.types._mistakes import misnamed_inputs, wrong_input, wrong_output
 
 _ABSENT: Any = object()
 _NO_DEFAULT = inspect.Parameter.empty
@@ -94,7 +94,7 @@ class InterfaceCodec:
             try:
                 write(value, named.value)
             except TypeTransformerFailedError as error:
-                raise TypeError(misfit("input", self.task_name, name, converter.python_type, value, error)) from error
+                raise wrong_input(self.task_name, name, converter.python_type, value, error) from error
         if given != len(kwargs):
             raise misnamed_inputs(self.task_name, self.interface, kwargs)
         return inputs
@@ -135,8 +135,7 @@ class InterfaceCodec:
             try:
                 converter.write(item, named.value)
             except TypeTransformerFailedError as error:
-                text = misfit("output", self.task_name, name, converter.python_type, item, error)
-                raise RuntimeDataValidationError(name, text, self.task_name) from error
+                raise wrong_output(self.task_name, name, converter.python_type, error) from error
         return outputs
 
     def decode_outputs(self, outputs: Outputs) -> Any:

@@ -6,6 +6,7 @@ A dataclass travels as the msgpack document of its fields, with nested enums by 
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 from flyteidl2.core.literals_pb2 import Literal
@@ -45,9 +46,12 @@ class ShapeForm:
     def schema(self) -> dict[str, Any] | None:
         """The JSON schema of the shape; None where it has none, which does not keep its values from travelling."""
         try:
-            return build_json_schema(self.shape, plugins=[_ModelSchemas()]).to_dict()
+            schema: dict[str, Any] = json.loads(
+                json.dumps(build_json_schema(self.shape, plugins=[_ModelSchemas()]).to_dict())
+            )
         except Exception:  # mashumaro raises many kinds, and a user's classes add theirs
             return None
+        return schema
 
     def to_plain(self, value: Any) -> Any:
         """The plain form of `value`, which can be read back.

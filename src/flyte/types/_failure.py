@@ -25,15 +25,17 @@ class TypeTransformerFailedError(TypeError, AssertionError, ValueError):
         reason: What is wrong, without the place.
         path: Where inside the value, such as `[3].name['k']`; empty when the value itself is meant.
         fix: What the caller can do about it; empty when that is plain from the reason.
-        got: The part that does not fit, with its type; empty when that is not what is wrong.
+        got: Where the type is what is wrong, the part at `path` with its type: `str 'x'`; else empty.
+        wanted: The type that belongs there.
     """
 
-    def __init__(self, reason: str = "", *, path: str = "", fix: str = "", got: str = "") -> None:
+    def __init__(self, reason: str = "", *, path: str = "", fix: str = "", got: str = "", wanted: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.path = path
         self.fix = fix
         self.got = got
+        self.wanted = wanted
 
     def prepend(self, step: str) -> None:
         """Say the way from one level further out: `step` leads to what `path` starts from."""
@@ -49,12 +51,11 @@ class TypeTransformerFailedError(TypeError, AssertionError, ValueError):
 def mismatch(expected: Any, value: Any, *, fix: str = "") -> TypeTransformerFailedError:
     """The error for a Python value of the wrong type."""
     return TypeTransformerFailedError(
-        f"Expected value of type {expected} but got '{short(value)}' of type {type(value)}", fix=fix, got=_got(value)
+        f"Expected value of type {expected} but got '{short(value)}' of type {type(value)}",
+        fix=fix,
+        got="None" if value is None else f"{type_text(type(value))} {short_repr(value)}",
+        wanted=expected if isinstance(expected, str) else type_text(expected),
     )
-
-
-def _got(value: Any) -> str:
-    return "None" if value is None else f"{type_text(type(value))} {short_repr(value)}"
 
 
 def short(value: Any) -> str:

@@ -6,26 +6,41 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from flyte.errors import RuntimeDataValidationError
 from flyte.models import NativeInterface
 from flyte.types._failure import TypeTransformerFailedError, short_repr, type_text
 
 
-def misfit(
-    direction: str, task_name: str, name: str, annotation: Any, value: Any, error: TypeTransformerFailedError
-) -> str:
-    """The message for a value that does not fit an input or output (`direction`) of a task."""
-    place = f"{name}{error.path}"
-    expects = f"{direction} {name!r} expects {type_text(annotation)}"
-    seen = f"got {error.got} at {place}" if error.got else f"but at {place}: {error.reason}"
-    fix = error.fix or f"Fix the {'caller' if direction == 'input' else 'task'}, or the annotation of {name!r}."
-    return (
-        f"[{direction.upper()}_TYPE] task {task_name!r}: {expects}, {seen}.\n"
-        f"{fix}\n"
+def wrong_input(task_name: str, name: str, annotation: Any, value: Any, error: TypeTransformerFailedError) -> TypeError:
+    """The error for an argument that does not fit its annotation."""
+    return TypeError(
+        f"{_misfit('input', task_name, name, annotation, error)}\n"
         f"Type conversion failed for variable '{name}'.\n"
         f"Expected type: {annotation}\n"
         f"Actual type: {type(value)}\n"
         f"Value received: {short_repr(value)}\n"
         f"Reason: {error}"
+    )
+
+
+def wrong_output(
+    task_name: str, name: str, annotation: Any, error: TypeTransformerFailedError
+) -> RuntimeDataValidationError:
+    """The error for a result that does not fit the return annotation."""
+    return RuntimeDataValidationError(name, _misfit("output", task_name, name, annotation, error), task_name)
+
+
+def _misfit(direction: str, task_name: str, name: str, annotation: Any, error: TypeTransformerFailedError) -> str:
+    if not error.got:
+        what = f", but at {name}{error.path}: {error.reason}"
+    elif error.path:
+        what = f", got {error.got} instead of {error.wanted} at {name}{error.path}"
+    else:
+        what = f", got {error.got}"
+    fix = error.fix or f"Fix the {'caller' if direction == 'input' else 'task'}, or the annotation of {name!r}."
+    return (
+        f"[{direction.upper()}_TYPE] task {task_name!r}: {direction} {name!r} expects {type_text(annotation)}{what}.\n"
+        f"{fix}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.core.types_pb2 import LiteralType
 from pydantic import BaseModel, ValidationError
+from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
@@ -19,7 +20,7 @@ from flyte.types._documents import MODEL_TAG, read_document, struct_type, write_
 from flyte.types._failure import TypeTransformerFailedError, mismatch, short_repr, type_text
 
 if TYPE_CHECKING:
-    from pydantic.json_schema import JsonSchemaValue
+    from pydantic.json_schema import JsonSchemaValue, JsonSchemaWarningKind
     from pydantic_core.core_schema import EnumSchema
 
 
@@ -37,8 +38,33 @@ class ModelForm:
         self._to_values = values_of_enums.of(model)
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of the model, with enums by member name."""
-        return self.model.model_json_schema(schema_generator=_SchemaWithEnumNames)
+        """The JSON schema of the model, with enums by member name.
+
+        Raises:
+            TypeTransformerFailedError: a field has a type for which there is no JSON schema.
+        """
+        try:
+            return self.model.model_json_schema(schema_generator=_SchemaWithEnumNames)
+        except PydanticUserError as error:
+            raise TypeTransformerFailedError(
+                f"{type_text(self._shown_as)} cannot travel: {str(error).splitlines()[0]}",
+                fix="Give the field a type that has a JSON form, or a `WithJsonSchema` note.",
+            ) from error
+
+    def validate(self, value: Any, **options: Any) -> BaseModel:
+        """The instance that the model makes of `value`.
+
+        Raises:
+            TypeTransformerFailedError: it accepts no such value.
+        """
+        try:
+            return self.model.model_validate(value, **options)
+        except ValidationError as error:
+            raise _invalid_fields(error) from error
+        except Exception as error:  # validators are the user's code
+            raise TypeTransformerFailedError(
+                f"{type_text(self._shown_as)} does not accept {short_repr(value)}: {type(error).__name__}: {error}"
+            ) from error
 
     def to_plain(self, value: BaseModel) -> Any:
         """The plain form of an instance of the model; one of a subclass is cut to the fields of the model.
@@ -64,17 +90,8 @@ class ModelForm:
         """
         if self._to_values is not None:
             plain = self._to_values(plain)
-        try:
-            # A dump has the names of the fields; where a model has aliases, validation alone would ask for those.
-            return self.model.model_validate(
-                plain, strict=False, context={"deserialize": True}, by_alias=True, by_name=True
-            )
-        except ValidationError as error:
-            raise invalid_fields(error) from error
-        except Exception as error:  # validators are the user's code
-            raise TypeTransformerFailedError(
-                f"{type_text(self._shown_as)} does not accept {short_repr(plain)}: {type(error).__name__}: {error}"
-            ) from error
+        # A dump has the names of the fields; where a model has aliases, validation alone would ask for those.
+        return self.validate(plain, strict=False, context={"deserialize": True}, by_alias=True, by_name=True)
 
     def _to_plain_if_readable(self, value: BaseModel, error: Exception) -> Any:
         """The plain form of an instance with fields of the wrong type, if it can be read back; pydantic is lenient."""
@@ -85,10 +102,7 @@ class ModelForm:
                 f"Cannot convert {type_text(self._shown_as)} to plain data: {failure}",
                 fix="Give the field a type that has a JSON form, or a `field_serializer`.",
             ) from error
-        try:
-            self.model.model_validate(plain, strict=False, by_alias=True, by_name=True)
-        except ValidationError as invalid:
-            raise invalid_fields(invalid) from invalid
+        self.validate(plain, strict=False, by_alias=True, by_name=True)
         return plain
 
 
@@ -117,14 +131,13 @@ class ModelConverter(PlainConverter):
 
     def _coerce(self, value: dict[Any, Any]) -> BaseModel:
         try:
-            return self.python_type.model_validate(value, strict=False)  # type: ignore[no-any-return]
-        except ValidationError as error:
-            failure = invalid_fields(error)
-            failure.reason = f"Failed to coerce dict into {self.python_type}: {failure.reason}"
-            raise failure from error
+            return self._form.validate(value, strict=False)
+        except TypeTransformerFailedError as error:
+            error.reason = f"Failed to coerce dict into {self.python_type}: {error.reason}"
+            raise
 
 
-def invalid_fields(error: ValidationError) -> TypeTransformerFailedError:
+def _invalid_fields(error: ValidationError) -> TypeTransformerFailedError:
     """What pydantic found wrong, as one line: the first field with its path, and how many more there are."""
     first, *others = error.errors(include_url=False)
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
@@ -138,6 +151,9 @@ def invalid_fields(error: ValidationError) -> TypeTransformerFailedError:
 
 
 class _SchemaWithEnumNames(GenerateJsonSchema):
+    # A default without a JSON form is left out of the schema; nobody asked for a warning about it.
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"non-serializable-default", "skipped-choice"}  # noqa: RUF012
+
     def enum_schema(self, schema: EnumSchema) -> JsonSchemaValue:
         document = super().enum_schema(schema)
         document.pop("const", None)

@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Optional
 
 from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.core.types_pb2 import LiteralType
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 
 from flyte.types._annotations import is_typed_dict
 from flyte.types._converter import PlainConverter
 from flyte.types._documents import MODEL_TAG, read_document, struct_type, write_document
 from flyte.types._failure import TypeTransformerFailedError, mismatch, short_repr, type_text
-from flyte.types._models import ModelForm, invalid_fields
+from flyte.types._models import ModelForm
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,9 @@ class RecordConverter(PlainConverter):
         return struct_type(self._form.schema(), MODEL_TAG)
 
     def write(self, value: Any, literal: Literal) -> None:
+        fields = self.take_apart(value)
         try:
-            record = self._record.model_validate(self.take_apart(value))
-        except ValidationError as error:
-            raise self._located(invalid_fields(error)) from error
-        try:
+            record = self._form.validate(fields)
             plain = self._form.to_plain(record)
         except TypeTransformerFailedError as error:
             raise self._located(error) from error.__cause__

@@ -28,7 +28,7 @@ class TypeTransformer(ABC, Generic[T]):
     """Teaches a type that Flyte does not know: subclass it, and register an instance with `TypeEngine.register`.
 
     A subclass says what the literal type is, and how a value becomes a literal and comes back. Both conversions may
-    await; Flyte calls them from a worker thread.
+    await, and may be called from any thread.
 
     Args:
         name: Unique; marks the type in unions, so it must not change while old values are around.

@@ -1,7 +1,8 @@
 -- Times are microseconds since 1970 in UTC. Phases and kinds are the numbers of the Flyte 2 protocol.
 
 CREATE TABLE run (
-    run_id           INTEGER PRIMARY KEY,
+    -- Never given out again: what is left of a deleted run must not meet a new one.
+    run_id           INTEGER PRIMARY KEY AUTOINCREMENT,
     name             TEXT    NOT NULL UNIQUE,
     project          TEXT,
     domain           TEXT,
@@ -75,8 +76,45 @@ CREATE TABLE cache_entry (
 
 CREATE INDEX cache_entry_by_task ON cache_entry (task_name, created_us);
 
+-- A result being computed for others to wait for. It holds while its run is open and the lease of that run is current.
 CREATE TABLE cache_reservation (
-    cache_key      TEXT    PRIMARY KEY,
-    holder         TEXT    NOT NULL,
-    lease_until_us INTEGER NOT NULL
+    cache_key TEXT    PRIMARY KEY,
+    run_id    INTEGER NOT NULL
+) STRICT;
+
+-- What a cached action asked for and was told. Tells later why it missed.
+CREATE TABLE cache_lookup (
+    action_id    INTEGER PRIMARY KEY,
+    cache_key    TEXT    NOT NULL,
+    version      TEXT    NOT NULL,
+    interface    TEXT    NOT NULL,
+    -- As in `cache_entry`; NULL for a hit, whose entry has them.
+    input_hashes TEXT,
+    answer       INTEGER NOT NULL,
+    -- The entry that was used, or refused.
+    found_us     INTEGER,
+    found_run    TEXT,
+    found_action TEXT
+) STRICT;
+
+-- What the version of a task was made from: a JSON object of the version that was set, or of code, salt and policies.
+CREATE TABLE cache_version (
+    task_name TEXT NOT NULL,
+    version   TEXT NOT NULL,
+    made_from TEXT NOT NULL,
+    PRIMARY KEY (task_name, version)
+) STRICT, WITHOUT ROWID;
+
+-- What other processes ask of the owner of a run, until it has heard.
+CREATE TABLE abort_request (
+    run_id      INTEGER NOT NULL,
+    -- The root action stands for the whole run.
+    action_name TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    PRIMARY KEY (run_id, action_name)
+) STRICT, WITHOUT ROWID;
+
+-- Runs that are out of sight while their actions and files are deleted.
+CREATE TABLE deleted_run (
+    run_id INTEGER PRIMARY KEY
 ) STRICT;

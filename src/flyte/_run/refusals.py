@@ -1,0 +1,21 @@
+"""Settings that this release accepts from nobody, since it could only ignore them."""
+
+from __future__ import annotations
+
+from flyte.errors import InitializationError
+
+
+def refuse_given(**settings: object) -> None:
+    """Nothing, when none of these settings was given.
+
+    Raises:
+        InitializationError: code `NotAvailableLocally`; one was, and only a control plane could do what it asks for.
+    """
+    for name, value in settings.items():
+        if value:
+            raise InitializationError(
+                "NotAvailableLocally",
+                "user",
+                f"{name}={value!r} cannot be honoured: this release runs tasks on this machine only, without a control "
+                "plane, object stores or built images. Leave it out.",
+            )
