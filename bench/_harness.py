@@ -155,28 +155,15 @@ class Bench:
 
     def publish(self) -> None:
         """Print the table, and write it with every sample to `results/`."""
-        machine = {
-            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "cpus": os.cpu_count(),
-            "ours": self.ours.version(),
-        }
+        about = machine() | {"ours": self.ours.version()}
         if any(figure.official for figure in self.figures):
-            machine["official"] = self.official.version()
+            about["official"] = self.official.version()
         columns = zip(COLUMNS, *(figure.cells() for figure in self.figures), strict=True)
         filled = [column for column in columns if any(column[1:])]
         rows = [list(row) for row in zip(*filled, strict=True)]
-        widths = [max(map(len, column)) for column in filled]
-        print(*("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows), sep="\n")
-
-        RESULTS.mkdir(exist_ok=True)
-        document = {**machine, "figures": [asdict(figure) | {"reached": figure.reached} for figure in self.figures]}
-        (RESULTS / f"{self.name}.json").write_text(json.dumps(document, indent=2) + "\n")
-        rows.insert(1, ["---"] * len(filled))
-        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        heading = ", ".join(f"{key} {value}" for key, value in machine.items())
-        (RESULTS / f"{self.name}.md").write_text(f"# {self.name}\n\n{heading}\n\n{table}\n")
+        document = about | {"figures": [asdict(figure) | {"reached": figure.reached} for figure in self.figures]}
+        print(text_table(rows))
+        write_results(self.name, about, document, markdown_table(rows))
 
 
 @contextmanager
@@ -192,6 +179,36 @@ def bench(name: str, description: str, *, runs: int) -> Iterator[Bench]:
         session = Bench(name, arguments.runs, Path(folder), official_python=arguments.official)
         yield session
         session.publish()
+
+
+def machine() -> dict[str, object]:
+    """When and on what it was measured."""
+    return {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """The rows, the first of which is the heading, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """The same as Markdown."""
+    heading, *others = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heading, ["---"] * len(heading), *others))
+
+
+def write_results(name: str, about: Mapping[str, object], document: Mapping[str, object], markdown: str) -> None:
+    """Leave `results/<name>.json` with every sample, and `results/<name>.md` with the tables."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+    heading = ", ".join(f"{key} {value}" for key, value in about.items())
+    (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{heading}\n\n{markdown}\n")
 
 
 def installed_official() -> Path:

@@ -9,6 +9,8 @@ Run it with either of
     python examples/digits.py
     flyte run --local examples/digits.py main --folds 10
 
+and look at its report with `flyte get report RUN --open`.
+
 Tasks exchange row numbers, configurations and scores, never images: the record of a run stays small, and says exactly
 which images a number was measured on.
 """
@@ -21,6 +23,8 @@ from itertools import product
 from typing import Literal, TypeAlias
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
@@ -33,10 +37,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import flyte
+import flyte.report
 
 env = flyte.TaskEnvironment(
     name="digits",
-    image=flyte.Image.from_debian_base().with_pip_packages("scikit-learn>=1.4"),
+    image=flyte.Image.from_debian_base().with_pip_packages("scikit-learn>=1.4", "matplotlib>=3.8"),
     resources=flyte.Resources(cpu=1, memory="512Mi"),
 )
 
@@ -200,9 +205,11 @@ def evaluate(configuration: Configuration, split: Split, seed: int) -> Evaluatio
     )
 
 
-@env.task
+@env.task(report=True)
 async def main(folds: int = 5, held_out_fraction: float = 0.2, seed: int = 7) -> Result:
     """Find the configuration that reads digits best, and say how good it is on images it never saw.
+
+    The report shows both as a picture.
 
     Args:
         folds: Parts of the cross-validation.
@@ -212,7 +219,45 @@ async def main(folds: int = 5, held_out_fraction: float = 0.2, seed: int = 7) ->
     split = await load_and_split.aio(held_out_fraction, seed)
     ranking = await rank.aio(await sweep(split.development, folds, seed))
     evaluation = await evaluate.aio(ranking[0].configuration, split, seed)
-    return Result(ranking, evaluation)
+    result = Result(ranking, evaluation)
+    await flyte.report.log.aio(flyte.report.to_html(picture(result)))
+    return result
+
+
+def picture(result: Result) -> Figure:
+    """Every configuration with its accuracy, and what the best one took each digit for."""
+    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    ranking, confusion = figure.subplots(1, 2)
+    draw_ranking(ranking, result.ranking)
+    draw_confusion(confusion, result.evaluation)
+    return figure
+
+
+def draw_ranking(axes: Axes, ranking: list[Validation]) -> None:
+    """A dot for each configuration, best on top; the bar is the standard deviation over the folds."""
+    for family in dict.fromkeys(type(validation.configuration) for validation in ranking):
+        members = [(place, v) for place, v in enumerate(ranking) if isinstance(v.configuration, family)]
+        places, accuracies, spreads = zip(*((place, v.accuracy, v.spread) for place, v in members), strict=True)
+        axes.errorbar(accuracies, places, xerr=spreads, fmt="o", label=family.__name__)
+    names = [str(v.configuration).partition("(")[2].rstrip(")") for v in ranking]
+    axes.set_yticks(range(len(ranking)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_title(f"{len(ranking)} configurations, cross-validated")
+    axes.set_xlabel("accuracy")
+    axes.legend()
+
+
+def draw_confusion(axes: Axes, evaluation: Evaluation) -> None:
+    """The held-out images, each in the row of its digit and the column of the answer."""
+    axes.imshow(np.sqrt(evaluation.confusion), cmap="Blues")
+    for (truth, answer), count in np.ndenumerate(np.array(evaluation.confusion)):
+        if count:
+            axes.text(answer, truth, count, ha="center", va="center", color="white" if truth == answer else "black")
+    axes.set_xticks(range(10))
+    axes.set_yticks(range(10))
+    axes.set_title(f"The best one reads {evaluation.accuracy:.2%} of the held-out images")
+    axes.set_xlabel("read as")
+    axes.set_ylabel("digit")
 
 
 def summary(result: Result, shown: int = 5) -> str:
@@ -242,3 +287,4 @@ if __name__ == "__main__":
     run = flyte.run(main)
     print(summary(run.outputs()[0]))
     print(f"\nThe run is recorded: flyte get action {run.name}")
+    print(f"Its report: flyte get report {run.name} --open")

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from flyte._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from flyte import durable as durable
     from flyte._authoring.cache import Cache as Cache
     from flyte._authoring.cache import CachePolicy as CachePolicy
     from flyte._authoring.cache import CacheRequest as CacheRequest
+    from flyte._authoring.condition import ConditionWebhook as ConditionWebhook
+    from flyte._authoring.condition import new_condition as new_condition
     from flyte._authoring.custom_context import custom_context as custom_context
     from flyte._authoring.custom_context import get_custom_context as get_custom_context
     from flyte._authoring.devices import AMD_GPU as AMD_GPU
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from flyte._authoring.group import group as group
     from flyte._authoring.image import Image as Image
     from flyte._authoring.link import Link as Link
+    from flyte._authoring.map import map as map
     from flyte._authoring.pod import PodTemplate as PodTemplate
     from flyte._authoring.resources import Resources as Resources
     from flyte._authoring.retry import Backoff as Backoff
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from flyte._logging import system_logger as system_logger
     from flyte._run import init as init
     from flyte._run import init_from_config as init_from_config
+    from flyte._run import rerun as rerun
     from flyte._run import resume as resume
     from flyte._run import run as run
     from flyte._run import with_runcontext as with_runcontext
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "_authoring.cache": "Cache CachePolicy CacheRequest",
+    "_authoring.condition": "ConditionWebhook new_condition",
     "_authoring.custom_context": "custom_context get_custom_context",
     "_authoring.devices": "AMD_GPU APPLE_SILICON GPU HABANA_GAUDI TPU Device DeviceClass Neuron",
     "_authoring.documentation": "Documentation",
@@ -67,6 +73,7 @@ _MODULES = {
     "_authoring.group": "group",
     "_authoring.image": "Image",
     "_authoring.link": "Link",
+    "_authoring.map": "map",
     "_authoring.pod": "PodTemplate",
     "_authoring.resources": "Resources",
     "_authoring.retry": "Backoff RetryStrategy",
@@ -79,11 +86,11 @@ _MODULES = {
     "_authoring.triggers": "Cron FixedRate Trigger TriggerTime",
     "_context": "ctx",
     "_logging": "logger system_logger",
-    "_run": "init init_from_config resume run with_runcontext",
+    "_run": "init init_from_config rerun resume run with_runcontext",
     "models": "BaseCheckpoint Checkpoint",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
-_PACKAGES = frozenset({"config", "errors", "models", "report", "syncify", "types"})
+_PACKAGES = frozenset({"config", "durable", "errors", "models", "report", "syncify", "types"})
 
 __all__ = [
     "AMD_GPU",
@@ -98,6 +105,7 @@ __all__ = [
     "CachePolicy",
     "CacheRequest",
     "Checkpoint",
+    "ConditionWebhook",
     "Cron",
     "Device",
     "DeviceClass",
@@ -127,6 +135,9 @@ __all__ = [
     "init",
     "init_from_config",
     "logger",
+    "map",
+    "new_condition",
+    "rerun",
     "resume",
     "run",
     "system_logger",

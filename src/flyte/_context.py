@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from flyte.models import GroupData, TaskContext
 
 
@@ -27,9 +29,23 @@ class Controller(Protocol):
         """Run `task` as a child action of `scope`, blocking this thread until its outcome is recorded."""
         ...
 
+    def start(self, scope: ActionScope, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+        """Run `task` as a child action of `scope` while this thread goes on; cancelling the future cancels it."""
+        ...
+
+    @property
+    def output(self) -> Any:
+        """What is written to the standard streams goes there: `write` and `flush`."""
+        ...
+
     @property
     def tracer(self) -> Any:
         """What calls of traced functions go to: `call`, `call_blocking`, `stream` and `stream_blocking`."""
+        ...
+
+    @property
+    def conditions(self) -> Any:
+        """What questions to people go to: `ask`, which is a coroutine function for `syncify.loop`."""
         ...
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 
 class _StandardErrorHandler(logging.Handler):
@@ -29,6 +31,14 @@ def _configured(name: str, variable: str, default: int) -> logging.Logger:
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
     return logger
+
+
+def stream_handlers() -> Iterator[logging.StreamHandler[Any]]:
+    """The handlers of all loggers that write to a stream."""
+    for logger in (logging.getLogger(), *list(logging.root.manager.loggerDict.values())):
+        for handler in getattr(logger, "handlers", ()):
+            if isinstance(handler, logging.StreamHandler):
+                yield handler
 
 
 system_logger = _configured("flyte", "LOG_LEVEL", logging.WARNING)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from flyte._controller.progress import ActionFailure, RunProgress, TaskProgress
+from flyte._store.records import CacheStatus
 from flyte.cli import _live
 from flyte.cli._progress_text import Frame, draw, total_counts, tree
 from flyte.models import ActionPhase
@@ -35,6 +36,16 @@ def test_each_task_has_its_counts() -> None:
         "└─ e.stop  ⊘ 1",
     ]
     assert str(total_counts(progress)) == "9,001 succeeded, 998 running, 3 failed, 1 aborted"
+
+
+def test_cached_tasks_say_how_many_of_them_hit_and_missed() -> None:
+    progress = progress_of(load=(5, {ActionPhase.SUCCEEDED: 3}), train=(1, {}))
+    progress.root.child("e.load").cache.update({CacheStatus.HIT: 3, CacheStatus.MISS: 2})
+    assert draw(progress, FRAME).plain.splitlines()[2:] == [
+        "├─ e.load  ✓ 3  ● 2  cache: 3 hit, 2 missed",
+        "└─ e.train  ● 1",
+    ]
+    assert (total_counts(progress).hits, total_counts(progress).misses) == (3, 2)
 
 
 def test_the_headline_says_run_task_time_and_actions() -> None:

@@ -138,6 +138,7 @@ def test_the_json_document_of_a_run(flyte: Flyte, flyte_home: Path) -> None:
         "phase": "succeeded",
         "url": str(flyte_home / "runs" / "r1"),
         "actions": {"succeeded": 1, "failed": 0, "aborted": 0},
+        "cache": {"hit": 0, "miss": 0},
         "outputs": {"o0": 1, "o1": "nan"},
         "error": None,
     }
@@ -247,7 +248,7 @@ def test_a_run_name_is_used_once(flyte: Flyte) -> None:
         (["deploy", "tasks.py", "env"], "`flyte deploy` needs a control plane"),
         (["--insecure", "run"], "--insecure concerns a control plane"),
         (["run", "deployed-task", "e.double"], "control plane"),
-        (["get", "logs", "r1"], "`flyte get logs` needs a control plane"),
+        (["get", "trigger", "r1"], "`flyte get trigger` needs a control plane"),
     ],
 )
 def test_a_wrong_command_ends_with_2_and_says_what_is_wrong(flyte: Flyte, arguments: list[str], message: str) -> None:

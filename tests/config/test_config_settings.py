@@ -54,6 +54,8 @@ KEYS = [
     ("local.persistence", "1", "local.persistence", True),
     ("local.tracked", "True", "local.tracked", True),
     ("local.tracked_strict", "true", "local.tracked_strict", True),
+    ("local.retention_days", "0.5", "local.retention_days", 0.5),
+    ("local.retention_runs", "100", "local.retention_runs", 100),
 ]
 
 
@@ -120,6 +122,9 @@ def test_image_refs_may_be_pairs() -> None:
     ("key", "text", "told"),
     [
         ("admin.insecure", "maybe", "expected true or false"),
+        ("local.retention_days", "-1", "expected a number above 0"),
+        ("local.retention_days", "nan", "expected a number above 0"),
+        ("local.retention_runs", "1.5", "expected a whole number from 1"),
         ("admin.authType", "pkce", "did you mean 'Pkce'?"),
         ("admin.command", "'[1'", "expected a JSON array"),
         ("admin.command", '"a \'b"', "No closing quotation"),

@@ -598,7 +598,7 @@ def test_a_sync_task_over_its_time_says_that_its_thread_goes_on() -> None:
         release.wait(30)
         return 1
 
-    with pytest.raises(MaxRuntimeExceededError, match="thread cannot be stopped"):
+    with pytest.raises(MaxRuntimeExceededError, match="its thread cannot be stopped"):
         flyte.run(slow)
     release.set()
 

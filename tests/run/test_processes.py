@@ -81,8 +81,9 @@ def start(tmp_path: Path, task: str, run_name: str, *inputs: int) -> subprocess.
 
 
 def wait_for_line(process: subprocess.Popen[str], line: str) -> None:
+    """The next line is that one; tasks that run beside others print theirs with a prefix."""
     assert process.stdout is not None
-    assert process.stdout.readline() == f"{line}\n"
+    assert process.stdout.readline().rpartition("] ")[2] == f"{line}\n"
 
 
 def read(home: Path, run_name: str) -> tuple[StoredRun, list[StoredAction]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 
 from flyte._store.owners import is_alive, this_process
 from flyte._store.reader import RunFilter, StoreReader
-from flyte._store.records import NewRun, Owner
+from flyte._store.records import LET_GO, NewRun, Owner
 from flyte._store.writer import Writer, end_run, insert_run
 from flyte.errors import RunNotFoundError
 from flyte.models import ActionPhase
@@ -120,8 +121,24 @@ def test_a_run_of_this_process_is_not_interrupted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"boot_id": "another"}, {"started_us": 1}, {"pid": 2**22 + 1}])
 def test_an_owner_is_told_apart_from_a_later_process_of_the_same_number(change: dict[str, str]) -> None:
-    assert is_alive(this_process(), 0)
+    assert is_alive(this_process(), 1)
     assert not is_alive(replace(this_process(), **change), NEVER_US)  # type: ignore[arg-type]
+
+
+def test_an_owner_that_has_let_go_counts_as_gone() -> None:
+    assert not is_alive(this_process(), LET_GO)
+
+
+def test_what_is_left_of_a_killed_process_until_its_parent_collects_it_counts_as_gone() -> None:
+    program = "from flyte._store.owners import this_process; print(repr(this_process()), flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    owner = eval(child.stdout.readline(), {"Owner": Owner})
+    assert is_alive(owner, NEVER_US)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_alive(owner, NEVER_US)
+    child.communicate()
 
 
 def test_an_owner_on_another_host_is_alive_as_long_as_its_lease() -> None:

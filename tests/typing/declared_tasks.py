@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from datetime import datetime
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, assert_type
 
+import flyte
 from flyte import Resources, TaskEnvironment, TaskTemplate
 
 env = TaskEnvironment("typed")
@@ -95,6 +98,25 @@ async def concurrent_calls() -> None:
     text, numbers = await asyncio.gather(bare(1), sync_bare.aio(1))
     assert_type(text, str)
     assert_type(numbers, list[int])
+
+
+def maps() -> None:
+    assert_type(flyte.map(bare, [1]), Generator[str | Exception, None, None])
+    assert_type(flyte.map(sync_bare, [1], return_exceptions=False), Generator[list[int], None, None])
+    assert_type(list(flyte.map(bare, [1], return_exceptions=False)), list[str])
+    assert_type(flyte.map(partial(bare, scale=2.0), [1], return_exceptions=False), Generator[str, None, None])
+    assert_type(flyte.map.aio(partial(sync_bare), [1]), AsyncGenerator[list[int] | Exception, None])
+
+
+async def conditions() -> None:
+    assert_type(flyte.new_condition("a", "Approve?", timeout=60).wait(), bool)
+    condition = await flyte.new_condition.aio("a", data_type=float)
+    assert_type(await condition.wait.aio(), float)
+
+
+async def durably() -> None:
+    assert_type(await flyte.durable.now.aio(), datetime)
+    assert_type(flyte.durable.random(), float)
 
 
 def functions() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import flyte
 from flyte import Cache, Resources, TaskEnvironment, Trigger
 
 env = TaskEnvironment("mistaken")
@@ -56,6 +57,10 @@ def settings() -> None:
     env.task(retrys=3)  # expect-error: call-overload
     env.task(retries="3")  # expect-error: call-overload
     env.task(3)  # expect-error: call-overload
+
+    flyte.map(3, [1])  # expect-error: call-overload
+    flyte.map(score, 3)  # expect-error: call-overload
+    flyte.new_condition("a", data_type=list)  # expect-error: type-var
 
 
 @env.task(short_nam="score")  # expect-error: call-overload untyped-decorator

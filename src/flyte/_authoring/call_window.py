@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 Item = tuple[Any, ...]
@@ -84,6 +84,10 @@ class CallWindow(Generic[FutureT]):
         for future in running:
             future.cancel()
         return running
+
+    def left(self) -> Iterable[FutureT]:
+        """The calls that were made and not handed out."""
+        return tuple(self._calls)
 
     def _may_start(self) -> bool:
         if self._is_exhausted:

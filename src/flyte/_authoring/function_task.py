@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, Optional, Self, SupportsIndex, Tuple
 
-from flyte._authoring.cache import FunctionBodyPolicy, VersionParameters
+from flyte._authoring.cache import VersionParameters
+from flyte._authoring.code_version import code_version
 from flyte._authoring.decoration import read_interface, return_annotation, undefined_name
 from flyte._authoring.documentation import Documentation
 from flyte._authoring.expectations import near_name
@@ -140,11 +141,8 @@ class AsyncFunctionTaskTemplate(TaskTemplate[P, R, F]):
 
     @cached_property
     def code_version(self) -> str:
-        """The hash of the function's code, which comments and formatting do not change; empty without its source."""
-        try:
-            return FunctionBodyPolicy().get_version("", VersionParameters(func=self.func))
-        except (OSError, TypeError, ValueError, SyntaxError):
-            return ""
+        """The hash of the function's code, which comments and formatting do not change."""
+        return code_version(self.func)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | Tuple[Any, ...]:
         module, path = self.func.__module__, self.func.__qualname__

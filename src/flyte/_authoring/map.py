@@ -6,13 +6,12 @@ import asyncio
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sized
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sized
 from concurrent import futures
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
 from flyte._authoring.call_window import CallWindow
 from flyte._authoring.expectations import expect, expect_bool, expect_optional_str
-from flyte._authoring.function_task import AsyncFunctionTaskTemplate
 from flyte._authoring.task import TaskTemplate
 from flyte._context import ActionScope, current_scope
 from flyte.errors import ActionAbortedError, SyncTaskCallInAsyncContextError
@@ -22,11 +21,17 @@ from flyte.syncify import syncify
 LOOK_AHEAD = 1_000
 """How many items of an iterable of unknown length are read before the first of them has a result."""
 
-P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 FutureT = TypeVar("FutureT", bound="futures.Future[Any] | asyncio.Future[Any]")
 
-_Partial: TypeAlias = "functools.partial[Coroutine[Any, Any, R]]"
+_AsyncPartial: TypeAlias = "functools.partial[Coroutine[Any, Any, R]]"
+
+
+class _Task(Protocol[R_co]):
+    """A task, to a type checker. With the class, whose result is invariant, `list(flyte.map(...))` would not check."""
+
+    def aio(self, *args: Any, **kwargs: Any) -> Coroutine[object, None, R_co]: ...
 
 
 class MapCall:
@@ -35,32 +40,22 @@ class MapCall:
     @overload
     def __call__(
         self,
-        func: AsyncFunctionTaskTemplate[P, R, Any] | _Partial[R],
-        *args: Iterable[Any],
-        group_name: str | None = None,
-        concurrency: int = 0,
-        return_exceptions: Literal[True] = True,
-    ) -> Iterator[R | Exception]: ...
-
-    @overload
-    def __call__(
-        self,
-        func: AsyncFunctionTaskTemplate[P, R, Any] | _Partial[R],
+        func: _Task[R] | _AsyncPartial[R],
         *args: Iterable[Any],
         group_name: str | None = None,
         concurrency: int = 0,
         return_exceptions: Literal[False],
-    ) -> Iterator[R]: ...
+    ) -> Generator[R, None, None]: ...
 
     @overload
     def __call__(
         self,
-        func: functools.partial[R],
+        func: _Task[R] | _AsyncPartial[R],
         *args: Iterable[Any],
         group_name: str | None = None,
         concurrency: int = 0,
-        return_exceptions: Literal[True] = True,
-    ) -> Iterator[R | Exception]: ...
+        return_exceptions: bool = True,
+    ) -> Generator[R | Exception, None, None]: ...
 
     @overload
     def __call__(
@@ -70,17 +65,17 @@ class MapCall:
         group_name: str | None = None,
         concurrency: int = 0,
         return_exceptions: Literal[False],
-    ) -> Iterator[R]: ...
+    ) -> Generator[R, None, None]: ...
 
     @overload
     def __call__(
         self,
-        func: AsyncFunctionTaskTemplate[P, R, Any],
+        func: functools.partial[R],
         *args: Iterable[Any],
         group_name: str | None = None,
         concurrency: int = 0,
-        return_exceptions: bool,
-    ) -> Iterator[R | Exception]: ...
+        return_exceptions: bool = True,
+    ) -> Generator[R | Exception, None, None]: ...
 
     def __call__(
         self,
@@ -89,7 +84,7 @@ class MapCall:
         group_name: str | None = None,
         concurrency: int = 0,
         return_exceptions: bool = True,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Results of a task called with the first items of all iterables, then with the second ones, and so on.
 
         Inside a task the calls run side by side, as actions of the group `<task>_<group_name or 'map'>`, and results
@@ -128,32 +123,22 @@ class MapCall:
     @overload
     def aio(
         self,
-        func: AsyncFunctionTaskTemplate[P, R, Any] | _Partial[R],
-        *args: Iterable[Any],
-        group_name: str | None = None,
-        concurrency: int = 0,
-        return_exceptions: Literal[True] = True,
-    ) -> AsyncIterator[R | Exception]: ...
-
-    @overload
-    def aio(
-        self,
-        func: AsyncFunctionTaskTemplate[P, R, Any] | _Partial[R],
+        func: _Task[R] | _AsyncPartial[R],
         *args: Iterable[Any],
         group_name: str | None = None,
         concurrency: int = 0,
         return_exceptions: Literal[False],
-    ) -> AsyncIterator[R]: ...
+    ) -> AsyncGenerator[R, None]: ...
 
     @overload
     def aio(
         self,
-        func: functools.partial[R],
+        func: _Task[R] | _AsyncPartial[R],
         *args: Iterable[Any],
         group_name: str | None = None,
         concurrency: int = 0,
-        return_exceptions: Literal[True] = True,
-    ) -> AsyncIterator[R | Exception]: ...
+        return_exceptions: bool = True,
+    ) -> AsyncGenerator[R | Exception, None]: ...
 
     @overload
     def aio(
@@ -163,17 +148,17 @@ class MapCall:
         group_name: str | None = None,
         concurrency: int = 0,
         return_exceptions: Literal[False],
-    ) -> AsyncIterator[R]: ...
+    ) -> AsyncGenerator[R, None]: ...
 
     @overload
     def aio(
         self,
-        func: AsyncFunctionTaskTemplate[P, R, Any],
+        func: functools.partial[R],
         *args: Iterable[Any],
         group_name: str | None = None,
         concurrency: int = 0,
-        return_exceptions: bool,
-    ) -> AsyncIterator[R | Exception]: ...
+        return_exceptions: bool = True,
+    ) -> AsyncGenerator[R | Exception, None]: ...
 
     def aio(
         self,
@@ -182,7 +167,7 @@ class MapCall:
         group_name: str | None = None,
         concurrency: int = 0,
         return_exceptions: bool = True,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """The same for `async for`, over sync and async tasks alike."""
         mapped = _Mapped(func, args, group_name, concurrency, return_exceptions)
         scope = current_scope()
@@ -215,7 +200,7 @@ class _Mapped:
         self._is_of_known_length = any(isinstance(each, Sized) for each in iterables)
         self._items = zip(*iterables, strict=False)
 
-    def one_by_one(self) -> Iterator[Any]:
+    def one_by_one(self) -> Generator[Any, None, None]:
         for item in self._items:
             args, kwargs = self._arguments(item)
             try:
@@ -226,7 +211,7 @@ class _Mapped:
                 outcome = self._failed(error)
             yield outcome
 
-    async def one_by_one_async(self) -> AsyncIterator[Any]:
+    async def one_by_one_async(self) -> AsyncGenerator[Any, None]:
         for item in self._items:
             args, kwargs = self._arguments(item)
             try:
@@ -235,7 +220,7 @@ class _Mapped:
                 outcome = self._failed(error)
             yield outcome
 
-    def on_threads(self, scope: ActionScope) -> Iterator[Any]:
+    def on_threads(self, scope: ActionScope) -> Generator[Any, None, None]:
         """The results while the calling thread waits for them; the calls themselves run on the engine's loop."""
         scope = scope.derive(group=self._group)
         ended = threading.Event()
@@ -258,7 +243,7 @@ class _Mapped:
         finally:
             window.cancel()
 
-    async def on_loop(self, scope: ActionScope) -> AsyncIterator[Any]:
+    async def on_loop(self, scope: ActionScope) -> AsyncGenerator[Any, None]:
         """The results while the calling coroutine waits for them, on whatever loop it runs."""
         scope = scope.derive(group=self._group)
         ended = asyncio.Event()
@@ -281,6 +266,9 @@ class _Mapped:
             if cancelled := window.cancel():
                 # Whoever goes on after this meets actions that have ended, not some that are about to.
                 await asyncio.wait(cancelled)
+            for future in window.left():
+                # Else asyncio complains of errors that nobody looked at.
+                _ = future.cancelled() or future.exception()
 
     def _window(self, start: Callable[[tuple[Any, ...]], FutureT], wake: Callable[[], None]) -> CallWindow[FutureT]:
         ahead = None if self._is_of_known_length and not self._concurrency else max(LOOK_AHEAD, self._concurrency)

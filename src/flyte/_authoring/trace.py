@@ -79,6 +79,8 @@ class TracedFunction:
 
     def start(self, arguments: dict[str, Any]) -> Any:
         """The function itself, called."""
+        if self._is_called_by_name:
+            return self._func(**arguments)
         bound = self._signature.bind_partial()
         bound.arguments.update(arguments)
         return self._func(*bound.args, **bound.kwargs)
@@ -93,6 +95,11 @@ class TracedFunction:
     @cached_property
     def _signature(self) -> inspect.Signature:
         return inspect.signature(self._func)
+
+    @cached_property
+    def _is_called_by_name(self) -> bool:
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return all(parameter.kind in named for parameter in self._signature.parameters.values())
 
     @cached_property
     def _hints(self) -> dict[str, Any]:

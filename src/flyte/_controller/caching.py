@@ -5,42 +5,48 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import NamedTuple
 
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
+from flyte._controller.calls import Call, Task
 from flyte._controller.local_run import LocalRunSpec
-from flyte._engine.attempts import Finish
 from flyte._engine.cache_keys import cache_key
-from flyte._store.cache import CacheEntry, CacheReader, KeptOutputs, release, reserve
+from flyte._store.cache import (
+    Answer,
+    CacheEntry,
+    CacheLookup,
+    CacheReader,
+    KeptOutputs,
+    put_cache_version,
+    release,
+    reserve,
+)
 from flyte._store.journal import Journal
 from flyte._store.payloads import load_payload
 from flyte._store.records import ActionRecord, CacheStatus
+from flyte.errors import StoreError
 from flyte.types._hashing import inputs_hash
-
-if TYPE_CHECKING:
-    from flyte._authoring.task import TaskTemplate
-
-LEASE_S = 30.0
-"""How long a reservation outlives the process that holds it."""
 
 _FIRST_WAIT_S = 0.01
 _LONGEST_WAIT_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A result that is being computed and will be kept."""
+class _Found(NamedTuple):
+    """What the cache says to a call: an answer, the entry it is about, and the outputs of a hit."""
 
-    key: str
-    version: str
-    is_reserved: bool
+    answer: Answer
+    kept: KeptOutputs | None = None
+    outputs: Outputs | None = None
+
+
+_NOT_ASKED = _Found(Answer.NOT_ASKED)
+_ABSENT = _Found(Answer.ABSENT)
 
 
 class RunCache:
-    """Looks results up and keeps them for the actions of one run.
+    """Looks results up and keeps them for the actions of one run. Lives on the engine's loop.
 
     Args:
         is_on: False neither looks up nor keeps.
@@ -52,52 +58,50 @@ class RunCache:
         self._overwrite = overwrite
         self._spec = spec
         self._journal = journal
-        self._drafts: dict[int, _Draft] = {}
-        self._computing: dict[str, asyncio.Event] = {}
+        self._loop = asyncio.get_running_loop()
         self._reader: CacheReader | None = None
+        self._missed: dict[int, CacheLookup] = {}
+        self._reserved: dict[int, str] = {}
+        self._computing: dict[str, asyncio.Event] = {}
+        self._versions_met: set[tuple[str, str]] = set()
 
-    async def result(
-        self,
-        task: TaskTemplate[Any, Any, Any],
-        inputs: Inputs,
-        record: ActionRecord,
-        compute: Callable[[], Awaitable[Outputs | Finish]],
-    ) -> Outputs | Finish:
-        """The kept result, or what `compute` returns, which `entry` then keeps. `record` gets its cache status."""
+    def ask(self, call: Call) -> Outputs | None:
+        """The kept result of an equal call; None when there is none to be used."""
+        task = call.task
         settings = task.cache
-        ignored = frozenset(settings.get_ignored_inputs())
         version = task.cache_version
-        key = cache_key(inputs_hash(inputs, ignored), task.name, task.codec.interface_hash, version)
-        if settings.behavior == "override" or self._overwrite:
-            self._drafts[record.action_id] = _Draft(key, version, is_reserved=False)
-            record.cache_status = CacheStatus.POPULATED
-            return await compute()
-        max_age_s = settings.max_age.total_seconds() if settings.max_age is not None else None  # type: ignore[union-attr]
-        kept = self._find(key, max_age_s)
-        if kept is None and settings.serialize:
-            kept = await self._wait_or_reserve(key, max_age_s, record)
-        if kept is not None:
-            record.cache_status = CacheStatus.HIT
-            return Outputs.FromString(load_payload(self._spec.home, kept.outputs, kept.outputs_file) or b"")
-        self._drafts[record.action_id] = _Draft(key, version, is_reserved=settings.serialize)
-        record.cache_status = CacheStatus.POPULATED
-        return await compute()
+        ignored = settings.get_ignored_inputs()
+        digest = inputs_hash(call.inputs, ignored) if ignored else call.inputs_hash or inputs_hash(call.inputs)
+        key = cache_key(digest, task.name, task.codec.interface_hash, version)
+        is_asked = settings.behavior != "override" and not self._overwrite
+        return self._take(call, key, version, self._find(key, _max_age_s(task)) if is_asked else _NOT_ASKED)
 
-    def entry(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, record: ActionRecord) -> CacheEntry | None:
-        """The entry that keeps the outputs of a succeeded action; None when they came from the cache."""
-        draft = self._drafts.get(record.action_id)
-        if draft is None:
+    async def wait_or_reserve(self, call: Call) -> Outputs | None:
+        """After `ask` had none: the result that an equal call computes meanwhile; None once this one is to compute it.
+
+        Only a task that asks for it with `serialize` waits.
+        """
+        missed = self._missed[call.record.action_id]
+        if not call.task.cache.serialize or missed.answer is Answer.NOT_ASKED:
             return None
-        ignored = task.cache.get_ignored_inputs()
-        hashes = {
-            named.name: inputs_hash(Inputs(literals=[named])) for named in inputs.literals if named.name not in ignored
-        }
+        found = await self._wait_or_reserve(missed.cache_key, _max_age_s(call.task))
+        if found.outputs is None:
+            self._reserved[call.record.action_id] = missed.cache_key
+        return self._take(call, missed.cache_key, missed.version, found)
+
+    def entry(self, call: Call) -> CacheEntry | None:
+        """The entry that keeps the outputs of an action that succeeded; None when they came from the cache."""
+        record = call.record
+        missed = self._missed.get(record.action_id)
+        if missed is None:
+            return None
+        record.cache_status = CacheStatus.POPULATED
         return CacheEntry(
-            cache_key=draft.key,
-            task_name=task.name,
-            version=draft.version,
-            interface=task.codec.interface_hash,
-            input_hashes=json.dumps(hashes),
+            cache_key=missed.cache_key,
+            task_name=call.task.name,
+            version=missed.version,
+            interface=missed.interface,
+            input_hashes=missed.input_hashes or "{}",
             created_us=time.time_ns() // 1000,
             run_name=self._spec.name,
             action_name=record.name,
@@ -107,63 +111,124 @@ class RunCache:
 
     async def settle(self, record: ActionRecord) -> None:
         """The action is over, however it ended: who waited for its result goes on."""
-        draft = self._drafts.pop(record.action_id, None)
-        if draft is not None and draft.is_reserved:
-            await self._journal.commit(release(draft.key, self._holder(record)))
-            self._computing.pop(draft.key).set()
+        self._missed.pop(record.action_id, None)
+        key = self._reserved.pop(record.action_id, None)
+        if key is not None:
+            await self._give_back(key)
 
     def close(self) -> None:
         """Nothing is looked up any more."""
         if self._reader is not None:
             self._reader.close()
 
-    def _find(self, key: str, max_age_s: float | None) -> KeptOutputs | None:
+    def _find(self, key: str, max_age_s: float | None) -> _Found:
         if self._reader is None:
             self._reader = CacheReader(self._spec.home)
+        if not self._reader.has_snapshot:
+            # The calls of one turn of the loop ask one snapshot, which takes half the time.
+            self._reader.open_snapshot()
+            self._loop.call_soon(self._reader.close_snapshot)
         kept = self._reader.find(key)
-        if kept is not None and max_age_s is not None and time.time() - kept.created_us / 1e6 > max_age_s:
-            return None
-        return kept
+        if kept is None:
+            return _ABSENT
+        if max_age_s is not None and time.time() - kept.created_us / 1e6 > max_age_s:
+            return _Found(Answer.TOO_OLD, kept)
+        try:
+            payload = load_payload(self._spec.home, kept.outputs, kept.outputs_file)
+        except StoreError:
+            # The file went with the run that made it.
+            return _Found(Answer.LOST, kept)
+        return _Found(Answer.HIT, kept, Outputs.FromString(payload or b""))
 
-    async def _wait_or_reserve(self, key: str, max_age_s: float | None, record: ActionRecord) -> KeptOutputs | None:
-        """The result that another call has computed meanwhile; None once this one has the reservation to compute it."""
+    def _take(self, call: Call, key: str, version: str, found: _Found) -> Outputs | None:
+        """What was found, noted in the record of the call."""
+        task, record, kept = call.task, call.record, found.kept
+        if (task.name, version) not in self._versions_met:
+            self._versions_met.add((task.name, version))
+            self._journal.beside(put_cache_version(task.name, version, _made_from(task)))
+        is_hit = found.outputs is not None
+        lookup = CacheLookup(
+            record.action_id,
+            key,
+            version,
+            task.codec.interface_hash,
+            None if is_hit else _input_hashes(call),
+            found.answer,
+            *((kept.created_us, kept.run_name, kept.action_name) if kept else ()),
+        )
+        self._journal.looked_up(lookup)
+        if is_hit:
+            record.cache_status = CacheStatus.HIT
+            self._missed.pop(record.action_id, None)
+        else:
+            record.cache_status = CacheStatus.MISS
+            self._missed[record.action_id] = lookup
+        return found.outputs
+
+    async def _wait_or_reserve(self, key: str, max_age_s: float | None) -> _Found:
+        """The result that another call has computed meanwhile, or none once this one has the key to compute it."""
         wait_s = _FIRST_WAIT_S
         while True:
             beside = self._computing.get(key)
             if beside is not None:
                 await beside.wait()
-            elif await self._reserve(key, record):
+            elif await self._reserve(key):
                 # It may have been computed between the first look and the reservation.
-                kept = self._find(key, max_age_s)
-                if kept is not None:
-                    await self._journal.commit(release(key, self._holder(record)))
-                    self._computing.pop(key).set()
-                return kept
+                found = self._find(key, max_age_s)
+                if found.outputs is not None:
+                    await self._give_back(key)
+                return found
             else:
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-            kept = self._find(key, max_age_s)
-            if kept is not None:
-                return kept
+            found = self._find(key, max_age_s)
+            if found.outputs is not None:
+                return found
 
-    async def _reserve(self, key: str, record: ActionRecord) -> bool:
-        self._computing[key] = done = asyncio.Event()
-        if await self._commit_reservation(key, record):
-            asyncio.get_running_loop().call_later(LEASE_S / 3, self._renew, key, done, record)
-            return True
-        self._computing.pop(key).set()
-        return False
+    async def _reserve(self, key: str) -> bool:
+        """Whether this run now has the key; the other calls of the run wait until `_give_back`."""
+        self._computing[key] = asyncio.Event()
+        is_granted = False
+        try:
+            abandoned_by = self._reader.abandoned_by(key) if self._reader else None
+            if abandoned_by is not None:
+                await self._journal.commit(release(key, abandoned_by))
+            is_granted = bool(await self._journal.commit(reserve(key, self._spec.run_id, time.time_ns() // 1000)))
+        except asyncio.CancelledError:
+            # It may have been granted all the same.
+            await self._give_back(key)
+            raise
+        finally:
+            if not is_granted:
+                self._wake(key)
+        return is_granted
 
-    async def _commit_reservation(self, key: str, record: ActionRecord) -> bool:
-        now_us = time.time_ns() // 1000
-        change = reserve(key, self._holder(record), now_us, now_us + round(LEASE_S * 1e6))
-        return bool(await self._journal.commit(change))
+    async def _give_back(self, key: str) -> None:
+        try:
+            await self._journal.commit(release(key, self._spec.run_id))
+        finally:
+            self._wake(key)
 
-    def _renew(self, key: str, done: asyncio.Event, record: ActionRecord) -> None:
-        if not done.is_set():
-            renewal = asyncio.ensure_future(self._commit_reservation(key, record))
-            renewal.add_done_callback(lambda _: None)
-            asyncio.get_running_loop().call_later(LEASE_S / 3, self._renew, key, done, record)
+    def _wake(self, key: str) -> None:
+        computing = self._computing.pop(key, None)
+        if computing is not None:
+            computing.set()
 
-    def _holder(self, record: ActionRecord) -> str:
-        return f"{self._spec.name}/{record.name}"
+
+def _max_age_s(task: Task) -> float | None:
+    max_age = task.cache.max_age
+    return max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+
+
+def _input_hashes(call: Call) -> str:
+    ignored = call.task.cache.get_ignored_inputs()
+    named = (each for each in call.inputs.literals if each.name not in ignored)
+    return json.dumps({each.name: inputs_hash(Inputs(literals=[each])) for each in named})
+
+
+def _made_from(task: Task) -> str:
+    settings = task.cache
+    if settings.version_override is not None:
+        return json.dumps({"version_override": settings.version_override})
+    policies = [type(policy).__name__ for policy in settings.policies]  # type: ignore[union-attr]
+    return json.dumps({"code": task.code_version, "salt": settings.salt, "policies": policies})

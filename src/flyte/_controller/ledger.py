@@ -5,26 +5,36 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from secrets import token_hex
 
 from flyteidl2.task.common_pb2 import Outputs
 
+from flyte._controller.failures import failure_of
 from flyte._controller.local_run import LocalRunSpec, payload_path
 from flyte._controller.progress import ActionFailure, RunProgress, TaskProgress
 from flyte._controller.recall import Recall
 from flyte._controller.threads import ThreadPool
 from flyte._engine.attempts import Failure
 from flyte._engine.replay import TryAgain
+from flyte._faults import reach
 from flyte._store.cache import CacheEntry, put_cache_entries
 from flyte._store.journal import Journal
-from flyte._store.payloads import INLINE_LIMIT_BYTES, load_payload, spill
+from flyte._store.payloads import INLINE_LIMIT_BYTES, load_payload, share, spill
 from flyte._store.records import ActionKind, ActionRecord, ErrorRecord, action_id
 from flyte._store.writer import Writer, end_run, in_order, record_actions
+from flyte.errors import StoreError
 from flyte.models import ActionPhase, GroupData
 
+QUEUED = ActionPhase.QUEUED.to_protobuf_value()
 RUNNING = ActionPhase.RUNNING.to_protobuf_value()
 SUCCEEDED = ActionPhase.SUCCEEDED.to_protobuf_value()
+RECOVERED = ActionPhase.RECOVERED.to_protobuf_value()
+DONE = (SUCCEEDED, RECOVERED)
+FAILED = ActionPhase.FAILED.to_protobuf_value()
+TIMED_OUT = ActionPhase.TIMED_OUT.to_protobuf_value()
 
 
 class Ledger:
@@ -72,11 +82,11 @@ class Ledger:
             started_us=now_us,
         )
 
-    def meet(self, name: str) -> ActionRecord | None:
-        """The record that a call meets: succeeded, or set to be tried again; None for a call never made before."""
+    def meet(self, name: str, parent_id: int, group: GroupData | None) -> ActionRecord | None:
+        """The record that a call meets: done, or set to be tried again; None for a call never made before."""
         met = self.recall.meet(name)
         if met is None:
-            return None
+            return self._recover(name, parent_id, group)
         record, decision = met
         if isinstance(decision, TryAgain):
             # A copy: what is left of the earlier attempt may still write to its own record, and is refused.
@@ -91,8 +101,33 @@ class Ledger:
             self.recall.keep(record)
         return record
 
+    def _recover(self, name: str, parent_id: int, group: GroupData | None) -> ActionRecord | None:
+        """The record of a call whose outcome comes from the run that this one recovers.
+
+        Nobody has to wait for it: until it is committed, a resumed run finds it in the other run again.
+        """
+        source = self.recall.recoverable.get(name)
+        if source is None:
+            return None
+        record = self.open(name, parent_id, source.task_name, group, source.kind)
+        record.inputs, record.outputs = source.inputs, source.outputs
+        # Files of its own, since the other run may be deleted.
+        record.inputs_file = self._shared(record, source.inputs_file, "inputs")
+        record.outputs_file = self._shared(record, source.outputs_file, "outputs")
+        record.phase = RECOVERED
+        record.ended_us = record.started_us
+        self.recall.keep(record)
+        self.journal.noted(record)
+        return record
+
+    def _shared(self, record: ActionRecord, file: str | None, stem: str) -> str | None:
+        if file is None:
+            return None
+        path = payload_path(self._spec.name, record.name, f"{stem}-{token_hex(4)}.pb")
+        return share(self._spec.home, file, path)
+
     def outputs_of(self, record: ActionRecord) -> Outputs:
-        """The outputs of a succeeded record."""
+        """The outputs of a record that is done."""
         return Outputs.FromString(load_payload(self._spec.home, record.outputs, record.outputs_file) or b"")
 
     def put_inputs(self, record: ActionRecord, data: bytes) -> Awaitable[None] | None:
@@ -111,29 +146,70 @@ class Ledger:
 
     def fail(self, record: ActionRecord, failure: Failure) -> None:
         """`failure` is why the record ends without outputs."""
-        record.error = ErrorRecord(
-            failure.code, failure.kind, failure.message, failure.worker, failure.traceback
-        ).to_json()
+        record.error = _error_column(failure)
         self._progress.failed(ActionFailure(record.name, record.task_name, failure.code, failure.message))
 
+    def try_again(self, record: ActionRecord, failure: Failure, attempt_no: int) -> None:
+        """The running attempt has failed and attempt `attempt_no` will follow; the store keeps both."""
+        record.phase, record.ended_us = FAILED if not failure.timed_out else TIMED_OUT, time.time_ns() // 1000
+        record.error = _error_column(failure)
+        self.journal.noted(record)
+        record.phase, record.attempt_no = QUEUED, attempt_no
+        record.started_us = record.ended_us = record.error = None
+        self.journal.noted(record)
+
+    def started(self, record: ActionRecord) -> None:
+        """The attempt that `try_again` announced runs."""
+        record.phase, record.started_us = RUNNING, time.time_ns() // 1000
+        self.journal.started(record)
+
+    async def lose(self, record: ActionRecord, error: StoreError) -> None:
+        """The store did not take how `record` ended; it is recorded as failed, if the store takes that much."""
+        record.reopen()
+        self.fail(record, failure_of(error))
+        record.phase, record.ended_us = FAILED, time.time_ns() // 1000
+        with suppress(StoreError):
+            await self._hand_over(record)
+
     def end(
-        self, record: ActionRecord, phase: ActionPhase, progress: TaskProgress, entry: CacheEntry | None = None
+        self,
+        record: ActionRecord,
+        phase: ActionPhase,
+        progress: TaskProgress,
+        entry: CacheEntry | None = None,
+        *,
+        has_waiting_caller: bool = False,
     ) -> Awaitable[object]:
-        """The end is on its way to the store; what is returned waits for its commit."""
+        """The end is on its way to the store; what is returned waits for its commit.
+
+        Of an aborted action it does not, unless its caller goes on.
+        """
         self._note_end(record, phase, progress)
         if record.parent_id is None:
-            end = in_order(record_actions([record.row()]), end_run(record.run_id, record.phase, record.ended_us or 0))
-            return self.journal.commit(end if entry is None else in_order(put_cache_entries([entry]), end))
-        if phase is ActionPhase.ABORTED:
+            reach("run.done")
+        elif phase is ActionPhase.ABORTED and not has_waiting_caller:
             # Its caller is being cancelled and must not wait; the end of the run waits for this commit.
             self.journal.noted(record)
             return asyncio.sleep(0)
-        return self.journal.ended(record, entry)
+        return self._hand_over(record, entry)
 
     def end_blocking(self, record: ActionRecord, phase: ActionPhase, progress: TaskProgress) -> None:
         """The end is committed; for code that cannot await."""
         self._note_end(record, phase, progress)
         self.journal.ended_blocking(record)
+
+    def _hand_over(self, record: ActionRecord, entry: CacheEntry | None = None) -> Awaitable[object]:
+        if record.parent_id is None:
+            return self._commit_end_of_run(record, entry)
+        return self.journal.ended(record, entry)
+
+    async def _commit_end_of_run(self, record: ActionRecord, entry: CacheEntry | None) -> None:
+        end = in_order(record_actions([record.row()]), end_run(record.run_id, record.phase, record.ended_us or 0))
+        try:
+            await self.journal.commit(end if entry is None else in_order(put_cache_entries([entry]), end))
+        except StoreError:
+            record.reopen()
+            raise
 
     def _note_end(self, record: ActionRecord, phase: ActionPhase, progress: TaskProgress) -> None:
         record.phase = phase.to_protobuf_value()
@@ -141,12 +217,17 @@ class Ledger:
         progress.ended[phase] += 1
 
     async def _spill_inputs(self, record: ActionRecord, data: bytes) -> None:
-        record.inputs_file = await self._spill(record, "inputs.pb", data)
+        record.inputs_file = await self._spill(record, "inputs", data)
 
     async def _spill_outputs(self, record: ActionRecord, data: bytes) -> None:
-        record.outputs_file = await self._spill(record, "outputs.pb", data)
+        record.outputs_file = await self._spill(record, "outputs", data)
 
-    async def _spill(self, record: ActionRecord, file_name: str, data: bytes) -> str:
-        path = payload_path(self._spec.name, record.name, file_name)
+    async def _spill(self, record: ActionRecord, stem: str, data: bytes) -> str:
+        # A name of its own: a process that no longer owns the run cannot write over what a record points to.
+        path = payload_path(self._spec.name, record.name, f"{stem}-{token_hex(4)}.pb")
         result: str = await self._threads.run(partial(spill, self._spec.home, path, data))
         return result
+
+
+def _error_column(failure: Failure) -> str:
+    return ErrorRecord(failure.code, failure.kind, failure.message, failure.worker, failure.traceback).to_json()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError as FutureCancelledError
+from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -19,21 +20,29 @@ from flyte._context import ActionScope
 from flyte._controller.bodies import Bodies
 from flyte._controller.caching import RunCache
 from flyte._controller.calls import Attempt, Call, Task
+from flyte._controller.conditions import Conditions
 from flyte._controller.failures import error_of, failure_of
 from flyte._controller.garbage import fewer_full_collections
-from flyte._controller.ledger import SUCCEEDED, Ledger
+from flyte._controller.ledger import DONE, Ledger
 from flyte._controller.limits import attempt_rules, check_inline_size, time_limit
 from flyte._controller.local_run import LocalRunSpec
+from flyte._controller.loop_calls import start_on
+from flyte._controller.open_calls import OpenCalls
+from flyte._controller.output import RunOutput
 from flyte._controller.process_environment import ProcessEnvironment
 from flyte._controller.progress import RunProgress, TaskProgress
+from flyte._controller.queue_limits import within_queue_limit
 from flyte._controller.recall import Recall
+from flyte._controller.streams import task_streams
 from flyte._controller.threads import ThreadPool
 from flyte._controller.tracing import Tracer
 from flyte._engine.attempts import Failure, Finish, after_failure
 from flyte._engine.names import child_name
+from flyte._faults import reach
+from flyte._store.aborts import aborted_error
 from flyte._store.records import ActionRecord
 from flyte._store.writer import Writer
-from flyte.errors import ActionAbortedError, TraceDoesNotAllowNestedTasksError
+from flyte.errors import ActionAbortedError, StoreError, TraceDoesNotAllowNestedTasksError
 from flyte.models import ActionPhase
 from flyte.types._hashing import inputs_hash
 
@@ -57,9 +66,12 @@ class LocalController:
         self._ledger = Ledger(spec, writer, self._loop, threads, progress, self._recall)
         self._cache = RunCache(spec, self._ledger.journal, is_on=spec.use_cache, overwrite=spec.overwrite_cache)
         self._environment = ProcessEnvironment(env_vars)
-        self._bodies = Bodies(spec, self, threads, self._environment, self._recall)
+        self.output = RunOutput(spec)
+        self._bodies = Bodies(spec, self, threads, self._environment, self._recall, self.output)
         self._tasks_met: set[str] = set()
+        self._open = OpenCalls()
         self.tracer = Tracer(self._ledger, self._loop)
+        self.conditions = Conditions(self._ledger, spec)
 
     async def run_root(self, task: Task, inputs: Inputs, root: ActionRecord) -> Outputs:
         """The outputs of the root task, after its action and the run are recorded as succeeded.
@@ -71,21 +83,30 @@ class LocalController:
             asyncio.CancelledError: the run was aborted and is recorded so.
         """
         self._progress.root = TaskProgress(task.name)
-        may_replay = self._recall.is_resumed or task.retries.count > 0
+        may_replay = self._recall.has_records or task.retries.count > 0
+        here = asyncio.current_task()
         try:
-            with fewer_full_collections():
-                return await self._execute(Call(task, inputs, root, self._progress.root, None, may_replay))
+            with fewer_full_collections(), task_streams():
+                outputs = await self._execute(Call(task, inputs, root, self._progress.root, None, may_replay, here))
+            reach("run.recorded")
+            return outputs
         finally:
             self._environment.restore()
             self._cache.close()
             await self._ledger.journal.close()
+            if self.output.is_used:
+                await self._threads.run(self.output.close)
+
+    def abort(self, action_name: str, reason: str) -> None:
+        """Ends one action, or with the root action the run; from the engine's loop."""
+        self._open.abort(action_name, reason)
 
     async def submit(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs `task` as a child action of `scope`; from another loop too."""
         # Ten thousand of these wait at once: what follows is one coroutine, not a tidy chain of them, since each one
         # more would be one more object for the garbage collector to visit.
         if asyncio.get_running_loop() is not self._loop:
-            return await asyncio.wrap_future(self._submit_to_loop(scope, task, args, kwargs))
+            return await asyncio.wrap_future(self.start(scope, task, args, kwargs))
         parent: Attempt = scope.attempt
         if parent.is_over or parent.trace_of is not None:
             raise _refusal(scope, parent, task)
@@ -102,24 +123,9 @@ class LocalController:
                 if not codec.blocking
                 else await self._convert_on_thread(codec.encode_inputs, kwargs)
             )
-            group = scope.group
-            name = child_name(
-                scope.action_name, task.name, inputs_hash(inputs), group.name if group else None, scope.call_counts
-            )
-            progress = parent.progress.child(task.name)
-            record = self._ledger.meet(name) if parent.may_replay else None
-            if record is not None and record.phase == SUCCEEDED:
-                progress.replayed()
-                outputs = self._ledger.outputs_of(record)
-            else:
-                if record is None:
-                    record = self._ledger.open(name, parent.record.action_id, task.name, group)
-                    if parent.may_replay:
-                        self._recall.keep(record)
-                        if self._recall.is_resumed:
-                            parent.new_calls.append(record)
-                may_replay = parent.may_replay or task.retries.count > 0
-                outputs = await self._execute(Call(task, inputs, record, progress, scope, may_replay))
+            call = self._call(scope, task, inputs, here)
+            known = call.record.phase in DONE
+            outputs = self._ledger.outputs_of(call.record) if known else await self._execute(call)
             if codec.blocking:
                 return await self._convert_on_thread(codec.decode_outputs, outputs)
             return codec.decode_outputs(outputs)
@@ -127,15 +133,43 @@ class LocalController:
             if others is not None and here is not None:
                 others.discard(here)
 
+    async def submit_encoded(self, scope: ActionScope, task: Task, inputs: Inputs) -> Outputs:
+        """As `submit` on the engine's loop, for a caller that has encoded the inputs and decodes the outputs."""
+        parent: Attempt = scope.attempt
+        if parent.is_over or parent.trace_of is not None:
+            raise _refusal(scope, parent, task)
+        call = self._call(scope, task, inputs, asyncio.current_task())
+        return self._ledger.outputs_of(call.record) if call.record.phase in DONE else await self._execute(call)
+
+    def _call(self, scope: ActionScope, task: Task, inputs: Inputs, here: asyncio.Task[Any] | None) -> Call:
+        """A call with its record: of the same call before, or a new one."""
+        parent: Attempt = scope.attempt
+        group = scope.group
+        digest = inputs_hash(inputs)
+        name = child_name(scope.action_name, task.name, digest, group.name if group else None, scope.call_counts)
+        progress = parent.progress.child(task.name)
+        record = self._ledger.meet(name, parent.record.action_id, group) if parent.may_replay else None
+        if record is not None and record.phase in DONE:
+            progress.replayed()
+        elif record is None:
+            record = self._ledger.open(name, parent.record.action_id, task.name, group)
+            if parent.may_replay:
+                self._recall.keep(record)
+                if self._recall.is_resumed:
+                    parent.new_calls.append(record)
+        may_replay = parent.may_replay or task.retries.count > 0
+        return Call(task, inputs, record, progress, scope, may_replay, here, digest)
+
     def submit_blocking(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs `task` as a child action of `scope` while this thread waits."""
         try:
-            return self._submit_to_loop(scope, task, args, kwargs).result()
+            return self.start(scope, task, args, kwargs).result()
         except FutureCancelledError:
             raise ActionAbortedError(f"the call of task {task.name!r} was aborted.") from None
 
-    def _submit_to_loop(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(self.submit(scope, task, args, kwargs), self._loop)
+    def start(self, scope: ActionScope, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+        """The same without waiting: cancelling the future cancels the call."""
+        return start_on(self._loop, partial(self.submit, scope, task, args, kwargs))
 
     async def _execute(self, call: Call) -> Outputs:
         task, record, ledger = call.task, call.record, self._ledger
@@ -149,32 +183,56 @@ class LocalController:
             ledger.journal.met_task(task.name, task.code_version)
         call.progress.started += 1
         ledger.journal.started(record)
+        self._open[record.action_id] = call
+        reach("action.started")
         try:
             is_cached = self._cache.is_on and task.cache.behavior != "disable"
-            result = await (self._cached_attempts(call) if is_cached else self._attempts(call))
+            attempts = self._cached_attempts if is_cached else self._attempts
+            bound_s = task.timeout.max_queued_time_s
+            result = await (attempts(call) if bound_s is None else within_queue_limit(call, bound_s, attempts))
+            reach("action.done")
             if isinstance(result, Finish):
                 ledger.fail(record, result.failure)
                 await ledger.end(record, result.phase, call.progress)
                 raise error_of(result.failure)
             if (spilled := ledger.put_outputs(record, result.SerializeToString(deterministic=True))) is not None:
                 await spilled
-            entry = self._cache.entry(task, call.inputs, record) if record.cache_status else None
+            entry = self._cache.entry(call) if record.cache_status else None
             await ledger.end(record, ActionPhase.SUCCEEDED, call.progress, entry)
             return result
         except asyncio.CancelledError:
+            if (error := await self._record_abort(call)) is not None:
+                raise error from None
+            raise
+        except StoreError as error:
             if record.ended_us is None:
-                await ledger.end(record, ActionPhase.ABORTED, call.progress)
+                await ledger.lose(record, error)
             raise
         finally:
+            del self._open[record.action_id]
             if record.cache_status:
                 await self._cache.settle(record)
 
+    async def _record_abort(self, call: Call) -> ActionAbortedError | None:
+        """What the caller of a cancelled call gets, once that is recorded; None when it is cancelled itself."""
+        record, error = call.record, self._open.error_of(call.record)
+        is_taken = self._open.is_taken(call)
+        if record.ended_us is None:
+            if error is not None:
+                record.error = aborted_error(error)
+            await self._ledger.end(record, ActionPhase.ABORTED, call.progress, has_waiting_caller=is_taken)
+        return error if is_taken else None
+
     async def _cached_attempts(self, call: Call) -> Outputs | Finish:
         try:
-            return await self._cache.result(call.task, call.inputs, call.record, partial(self._attempts, call))
+            kept = self._cache.ask(call)
+            if kept is None:
+                kept = await self._cache.wait_or_reserve(call)
         except Exception as error:
             # A cache policy of the user's, or the store.
             return Finish(ActionPhase.FAILED, failure_of(error))
+        call.progress.cache[call.record.cache_status] += 1
+        return kept if kept is not None else await self._attempts(call)
 
     async def _attempts(self, call: Call) -> Outputs | Finish:
         bound_s = call.task.timeout.deadline_s
@@ -190,17 +248,22 @@ class LocalController:
 
     async def _attempts_without_deadline(self, call: Call) -> Outputs | Finish:
         record = call.record
-        tries_before = record.attempt_no - 1
+        first_attempt_no = record.attempt_no
         while True:
             result = await self._bodies.attempt(call)
+            if call.abort is not None:
+                # Its code took the cancellation for something else.
+                raise asyncio.CancelledError
             if not isinstance(result, Failure):
                 return result
-            # A resumed action has its full number of tries again.
-            decision = after_failure(record.attempt_no - tries_before, result, attempt_rules(call.task))
+            decision = after_failure(record.attempt_no, result, attempt_rules(call.task), first_attempt_no)
             if isinstance(decision, Finish):
                 return decision
+            self._ledger.try_again(record, result, decision.attempt_no)
             await asyncio.sleep(decision.delay_s)
-            record.attempt_no = decision.attempt_no + tries_before
+            if call.queue_limit is not None:
+                call.queue_limit.waits()
+            self._ledger.started(record)
 
     async def _convert_on_thread(self, convert: Callable[[Any], Any], value: Any) -> Any:
         return await self._threads.run(partial(copy_context().run, convert, value))

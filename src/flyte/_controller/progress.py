@@ -16,12 +16,17 @@ FAILURES_KEPT = 5
 
 @dataclass(slots=True, eq=False)
 class TaskProgress:
-    """The actions of one task below one path of parent tasks."""
+    """The actions of one task below one path of parent tasks.
+
+    Attributes:
+        cache: How many of them were told what by the cache: hits and misses, none of the others.
+    """
 
     task_name: str
     children: dict[str, TaskProgress] = field(default_factory=dict)
     started: int = 0
     ended: Counter[ActionPhase] = field(default_factory=Counter)
+    cache: Counter[int] = field(default_factory=Counter)
 
     @property
     def running(self) -> int:

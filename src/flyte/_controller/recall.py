@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from flyte._engine.replay import Reuse, TryAgain, on_recorded
@@ -18,16 +18,31 @@ class Recall:
     Args:
         records: Of a run that is resumed; none for a fresh one.
         on_divergence: What follows when a task turns out to make other calls than it made before.
+        recoverable: Records of another run, whose outcomes this one takes over; by action name.
+
+    Attributes:
+        is_resumed: The run had a process before.
     """
 
-    def __init__(self, records: Iterable[ActionRecord] = (), on_divergence: OnDivergence = "warn") -> None:
+    def __init__(
+        self,
+        records: Iterable[ActionRecord] = (),
+        on_divergence: OnDivergence = "warn",
+        recoverable: Mapping[str, ActionRecord] | None = None,
+    ) -> None:
         self.on_divergence = on_divergence
+        self.recoverable = recoverable or {}
         self._records = {record.name: record for record in records}
         self.is_resumed = bool(self._records)
         self._unclaimed: dict[int, set[str]] = {}
         for record in self._records.values():
             if record.parent_id is not None:
                 self._unclaimed.setdefault(record.parent_id, set()).add(record.name)
+
+    @property
+    def has_records(self) -> bool:
+        """Whether the first attempt of the root may meet any."""
+        return self.is_resumed or bool(self.recoverable)
 
     @property
     def last_sequence_no(self) -> int:

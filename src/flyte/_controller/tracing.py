@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextvars import copy_context
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flyte._context import ActionScope, enter_scope
+from flyte._context import ActionScope
 from flyte._controller.calls import Attempt
 from flyte._controller.failures import failure_of
-from flyte._controller.ledger import SUCCEEDED, Ledger
+from flyte._controller.ledger import DONE, Ledger
+from flyte._controller.limits import check_inline_size
 from flyte._controller.progress import TaskProgress
-from flyte._controller.stepping import await_in_context
+from flyte._controller.trace_calls import OpenTrace, RecordedTrace, TraceCalls
 from flyte._engine.names import child_name
+from flyte._faults import reach
 from flyte._store.records import ActionKind, ActionRecord
 from flyte.errors import ActionAbortedError
 from flyte.models import ActionPhase
@@ -28,101 +29,52 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
-class _Opened:
-    """A trace that is to be executed now."""
+class _Opened(OpenTrace):
+    """A trace of this engine that is to be executed now."""
 
-    traced: TracedFunction
     record: ActionRecord
     progress: TaskProgress
-    scope: ActionScope
-    """What the function sees: the trace's own action."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    """A trace whose outcome is known; `value` is what it returned or, of a generator, the list of its items."""
-
-    value: Any
-
-
-class Tracer:
+class Tracer(TraceCalls[_Opened]):
     """Records the traces of one run. Its methods may be called on any thread and any loop."""
 
     def __init__(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
         self._ledger = ledger
         self._loop = loop
 
-    async def call(self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]) -> Any:
-        """What an async function returns, or returned when it was traced before."""
-        begun = await self._here(partial(self._begin_async, scope, traced, arguments))
-        if isinstance(begun, _Recorded):
-            return begun.value
-        context = copy_context()
-        context.run(enter_scope, begun.scope)
-        try:
-            value = await await_in_context(context, traced.start(arguments))
-        except BaseException as error:
-            await self._here(partial(self._end_async, begun, None, error))
-            raise
-        return await self._here(partial(self._end_async, begun, value, None))
+    async def begin(
+        self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]
+    ) -> _Opened | RecordedTrace:
+        return await self._here(partial(self._begin, scope, traced, arguments))
 
-    def call_blocking(self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]) -> Any:
-        """The same for a sync function."""
-        begun = self._begin(scope, traced, arguments)
-        if isinstance(begun, _Recorded):
-            return begun.value
-        context = copy_context()
-        context.run(enter_scope, begun.scope)
-        try:
-            value = context.run(traced.start, arguments)
-        except BaseException as error:
-            self._end(begun, None, error)
-            raise
-        return self._end(begun, value, None)
+    def begin_blocking(
+        self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]
+    ) -> _Opened | RecordedTrace:
+        if not self._is_on_loop():
+            begin = self._begin(scope, traced, arguments)
+            return asyncio.run_coroutine_threadsafe(begin, self._loop).result()
+        begun, spill = self._open(scope, traced, arguments)
+        if spill is not None:
+            _drop(spill)
+            raise _too_large(traced, "inputs")
+        return begun
 
-    async def stream(self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]) -> AsyncIterator[Any]:
-        """The items of an async generator, recorded when it ends; those of the record when it was traced before."""
-        begun = await self._here(partial(self._begin_async, scope, traced, arguments))
-        if isinstance(begun, _Recorded):
-            for item in begun.value:
-                yield item
-            return
-        context = copy_context()
-        context.run(enter_scope, begun.scope)
-        items: list[Any] = []
-        generator = traced.start(arguments)
-        try:
-            while True:
-                try:
-                    item = await await_in_context(context, _next_of(generator))
-                except StopAsyncIteration:
-                    break
-                items.append(item)
-                yield item
-        except BaseException as error:
-            await self._here(partial(self._end_async, begun, None, error))
-            raise
-        await self._here(partial(self._end_async, begun, items, None))
+    async def end(self, opened: _Opened, value: Any, error: BaseException | None) -> Any:
+        return await self._here(partial(self._end, opened, value, error))
 
-    def stream_blocking(self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]) -> Iterator[Any]:
-        """The same for a sync generator."""
-        begun = self._begin(scope, traced, arguments)
-        if isinstance(begun, _Recorded):
-            yield from begun.value
-            return
-        context = copy_context()
-        context.run(enter_scope, begun.scope)
-        items: list[Any] = []
-        generator = traced.start(arguments)
-        nothing = object()
-        try:
-            while (item := context.run(next, generator, nothing)) is not nothing:
-                items.append(item)
-                yield item
-        except BaseException as error:
-            self._end(begun, None, error)
-            raise
-        self._end(begun, items, None)
+    def end_blocking(self, opened: _Opened, value: Any, error: BaseException | None) -> Any:
+        if not self._is_on_loop():
+            end = self._end(opened, value, error)
+            return asyncio.run_coroutine_threadsafe(end, self._loop).result()
+        phase, data, raised = self._outcome(opened, value, error)
+        if data is not None and (spill := self._ledger.put_outputs(opened.record, data)) is not None:
+            _drop(spill)
+            raise _too_large(opened.traced, "outputs")
+        self._ledger.end_blocking(opened.record, phase, opened.progress)
+        if raised is not None:
+            raise raised
+        return value
 
     async def _here(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """`make()` awaited on the engine's loop, wherever this is."""
@@ -136,19 +88,9 @@ class Tracer:
         except RuntimeError:
             return False
 
-    def _begin(self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]) -> _Opened | _Recorded:
-        if not self._is_on_loop():
-            begin = self._begin_async(scope, traced, arguments)
-            return asyncio.run_coroutine_threadsafe(begin, self._loop).result()
-        begun, spill = self._open(scope, traced, arguments)
-        if spill is not None:
-            _drop(spill)
-            raise _too_large(traced, "inputs")
-        return begun
-
-    async def _begin_async(
+    async def _begin(
         self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]
-    ) -> _Opened | _Recorded:
+    ) -> _Opened | RecordedTrace:
         begun, spill = self._open(scope, traced, arguments)
         if spill is not None:
             await spill
@@ -156,7 +98,7 @@ class Tracer:
 
     def _open(
         self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]
-    ) -> tuple[_Opened | _Recorded, Awaitable[None] | None]:
+    ) -> tuple[_Opened | RecordedTrace, Awaitable[None] | None]:
         parent: Attempt = scope.attempt
         if parent.is_over:
             raise ActionAbortedError(
@@ -169,14 +111,16 @@ class Tracer:
         )
         ledger = self._ledger
         progress = parent.progress.child(traced.name)
-        record = ledger.meet(name) if parent.may_replay else None
-        if record is not None and record.phase == SUCCEEDED:
+        record = ledger.meet(name, parent.record.action_id, group) if parent.may_replay else None
+        if record is not None and record.phase in DONE:
             progress.replayed()
-            return _Recorded(traced.codec.decode_outputs(ledger.outputs_of(record))), None
+            return RecordedTrace(traced.codec.decode_outputs(ledger.outputs_of(record))), None
         spill = None
         if record is None:
             record = ledger.open(name, parent.record.action_id, traced.name, group, ActionKind.TRACE)
-            spill = ledger.put_inputs(record, inputs.SerializeToString(deterministic=True))
+            data = inputs.SerializeToString(deterministic=True)
+            check_inline_size(parent.task, "inputs", len(data), traced.name)
+            spill = ledger.put_inputs(record, data)
             if parent.may_replay:
                 ledger.recall.keep(record)
                 if ledger.recall.is_resumed:
@@ -190,40 +134,36 @@ class Tracer:
             custom_context=scope.custom_context,
             attempt=parent.inside_trace(record, progress),
         )
-        return _Opened(traced, record, progress, inside), spill
+        reach("trace.started")
+        return _Opened(traced, inside, record, progress), spill
 
-    def _end(self, opened: _Opened, value: Any, error: BaseException | None) -> Any:
-        if not self._is_on_loop():
-            end = self._end_async(opened, value, error)
-            return asyncio.run_coroutine_threadsafe(end, self._loop).result()
-        phase, data = self._outcome(opened, value, error)
-        if data is not None and (spill := self._ledger.put_outputs(opened.record, data)) is not None:
-            _drop(spill)
-            raise _too_large(opened.traced, "outputs")
-        self._ledger.end_blocking(opened.record, phase, opened.progress)
-        return value
-
-    async def _end_async(self, opened: _Opened, value: Any, error: BaseException | None) -> Any:
-        phase, data = self._outcome(opened, value, error)
+    async def _end(self, opened: _Opened, value: Any, error: BaseException | None) -> Any:
+        phase, data, raised = self._outcome(opened, value, error)
         if data is not None and (spill := self._ledger.put_outputs(opened.record, data)) is not None:
             await spill
         await self._ledger.end(opened.record, phase, opened.progress)
+        if raised is not None:
+            raise raised
         return value
 
-    def _outcome(self, opened: _Opened, value: Any, error: BaseException | None) -> tuple[ActionPhase, bytes | None]:
+    def _outcome(
+        self, opened: _Opened, value: Any, error: BaseException | None
+    ) -> tuple[ActionPhase, bytes | None, Exception | None]:
+        """The phase, the outputs, and what the caller gets in place of `value`: outputs that cannot be recorded."""
         opened.scope.attempt.is_over = True
-        if error is None:
-            return ActionPhase.SUCCEEDED, opened.traced.codec.encode_outputs(value).SerializeToString(
-                deterministic=True
-            )
+        reach("trace.done")
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            return ActionPhase.ABORTED, None
-        self._ledger.fail(opened.record, failure_of(error))
-        return ActionPhase.FAILED, None
-
-
-async def _next_of(generator: AsyncIterator[T]) -> T:
-    return await anext(generator)
+            return ActionPhase.ABORTED, None, None
+        if error is not None:
+            self._ledger.fail(opened.record, failure_of(error))
+            return ActionPhase.FAILED, None, None
+        try:
+            data = opened.traced.codec.encode_outputs(value).SerializeToString(deterministic=True)
+            check_inline_size(opened.scope.attempt.task, "outputs", len(data), opened.traced.name)
+        except Exception as unrecordable:
+            self._ledger.fail(opened.record, failure_of(unrecordable))
+            return ActionPhase.FAILED, None, unrecordable
+        return ActionPhase.SUCCEEDED, data, None
 
 
 def _drop(spill: Awaitable[None]) -> None:

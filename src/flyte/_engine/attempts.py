@@ -72,8 +72,17 @@ class Finish:
     failure: Failure
 
 
-def after_failure(attempt_no: int, failure: Failure, rules: AttemptRules) -> Retry | Finish:
-    """What follows when attempt `attempt_no` (from 1) ended in `failure`."""
-    if failure.recoverable and attempt_no < rules.max_attempts:
-        return Retry(attempt_no + 1, rules.backoff.delay_s(attempt_no))
+def after_failure(attempt_no: int, failure: Failure, rules: AttemptRules, first_attempt_no: int = 1) -> Retry | Finish:
+    """What follows when attempt `attempt_no` ended in `failure`.
+
+    Args:
+        attempt_no: From 1, over the whole life of the action.
+        failure: Why it ended.
+        rules: How often the action is tried.
+        first_attempt_no: Where counting starts: an action that is called again, by a later attempt of its parent or
+            when its run is resumed, has its full number of tries again.
+    """
+    tries = attempt_no - first_attempt_no + 1
+    if failure.recoverable and tries < rules.max_attempts:
+        return Retry(attempt_no + 1, rules.backoff.delay_s(tries))
     return Finish(ActionPhase.TIMED_OUT if failure.timed_out else ActionPhase.FAILED, failure)

@@ -36,6 +36,14 @@ def child_name(
     return sub_action_name(parent_name, sequence_no, task_name, inputs_hash, group)
 
 
+def condition_name(parent_name: str, condition: str, call_counts: MutableMapping[str, int]) -> str:
+    """The name of the action of the next condition of this name under one parent; it is counted."""
+    # A task's call key has two colons.
+    key = f"condition:{condition}"
+    sequence_no = call_counts[key] = call_counts.get(key, 0) + 1
+    return f"{parent_name}-cond-{condition}-{sequence_no}"
+
+
 def check_run_name(name: str) -> str:
     """`name`, when it can be a run's name: it becomes a folder and a part of addresses.
 

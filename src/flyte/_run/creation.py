@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from flyte._controller.limits import check_inline_size
 from flyte._controller.local_run import LocalRunSpec, payload_path, run_folder
 from flyte._engine.names import ROOT_ACTION
+from flyte._faults import reach
 from flyte._run.initialization import settings
 from flyte._run.options import RunOptions
+from flyte._run.retention import apply_retention
 from flyte._store.owners import this_process
 from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
 from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
@@ -61,7 +63,8 @@ def create_run(
             spill(writer.home, file, data)
         run_id = writer.write(insert_run(_new_run(options, task, name, start_time, now_us), partial(_row, root)))
         if run_id is not None:
-            run_folder(writer.home, name).mkdir(parents=True, exist_ok=True)
+            reach("run.created")
+            apply_retention(writer.home)
             return local_spec(writer, run_id, name, start_time, options), root
         if file is not None:
             (writer.home / file).unlink()
@@ -117,6 +120,8 @@ def _new_run(
             "custom_context": dict(options.custom_context),
             "disable_run_cache": options.disable_run_cache,
             "overwrite_cache": options.overwrite_cache,
+            "root_dir": str(defaults.root_dir.resolve()) if defaults.root_dir else None,
+            "recovery": options.recovery,
         },
     )
 

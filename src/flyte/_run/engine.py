@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from flyte._controller.threads import ThreadPool
+from flyte._store.aborts import AbortWatch
 from flyte._store.leases import LeaseKeeper
 from flyte._store.writer import Writer
 from flyte.config import home
@@ -22,6 +23,7 @@ class Engine:
         self.threads = ThreadPool(self.loop)
         self._writers: dict[Path, Writer] = {}
         self._leases: dict[Writer, LeaseKeeper] = {}
+        self._aborts: dict[Writer, AbortWatch] = {}
         self._lock = threading.Lock()
 
     def writer(self) -> Writer:
@@ -37,6 +39,11 @@ class Engine:
         """What renews the leases of this process's runs in the writer's store."""
         with self._lock:
             return self._leases.setdefault(writer, LeaseKeeper(writer))
+
+    def aborts(self, writer: Writer) -> AbortWatch:
+        """What hears when other processes ask to abort runs of this one in the writer's store."""
+        with self._lock:
+            return self._aborts.setdefault(writer, AbortWatch(writer))
 
     def close(self) -> None:
         """What was submitted is committed, files are closed, idle threads end."""

@@ -6,21 +6,28 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent import futures
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from flyte._controller.local import LocalController
-from flyte._controller.local_run import LocalRunSpec
+from flyte._controller.local_run import LocalRunSpec, run_folder
 from flyte._controller.progress import RunProgress
 from flyte._controller.recall import Recall
+from flyte._engine.names import ROOT_ACTION
 from flyte._run.engine import engine
 from flyte._run.local import LocalRun
+from flyte._store.aborts import AbortRequest, aborted_error
+from flyte._store.database import store_errors
+from flyte._store.owners import this_process
 from flyte._store.records import ActionRecord
-from flyte._store.writer import Writer, abort_run
-from flyte.errors import BaseRuntimeError
+from flyte._store.writer import Writer, abort_run, in_order, require_owner
+from flyte.errors import BaseRuntimeError, RunAbortedError, StoreError
 from flyte.syncify import syncify
 
 ABORT_GRACE_S = 2.0
-"""How long Ctrl-C waits for the actions to record their abort before the run is recorded as aborted without them."""
+"""How long an abort waits for the actions to record their abort before the run is recorded as aborted without them."""
 
 
 class Execution:
@@ -37,6 +44,7 @@ class Execution:
         self._loop_task: asyncio.Task[Any] | None = None
         self._is_over = threading.Event()
         self._is_cancelled = False
+        self._given_up: futures.Future[LocalRun] = futures.Future()
 
     def wait(self) -> LocalRun:
         """The run, once it is over; Ctrl-C aborts it.
@@ -52,7 +60,9 @@ class Execution:
                 "call the task itself."
             )
         try:
-            return asyncio.run_coroutine_threadsafe(self._run(), loop).result()
+            outcome = asyncio.run_coroutine_threadsafe(self._run(), loop)
+            futures.wait([outcome, self._given_up], return_when=futures.FIRST_COMPLETED)
+            return (outcome if outcome.done() else self._given_up).result()
         except KeyboardInterrupt:
             self._abort(loop)
             raise
@@ -84,10 +94,18 @@ class Execution:
         leases = shared.leases(writer)
         leases.keep(spec.run_id)
         try:
+            folder = run_folder(spec.home, spec.name)
+            with store_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
             controller = LocalController(spec, writer, shared.threads, progress, env_vars, recall)
+            shared.aborts(writer).listen(spec.run_id, partial(self._hear, controller))
             outputs = await controller.run_root(task, inputs, root)
         finally:
-            leases.let_go(spec.run_id)
+            shared.aborts(writer).let_go(spec.run_id)
+            if root.ended_us is None:
+                leases.give_up(spec.run_id)
+            else:
+                leases.let_go(spec.run_id)
         return LocalRun(spec.name, spec.home, task.interface, task.codec, inputs, outputs)
 
     async def _run(self) -> LocalRun:
@@ -105,13 +123,29 @@ class Execution:
         if self._loop_task is not None:
             self._loop_task.cancel()
 
+    def _hear(self, controller: LocalController, request: AbortRequest) -> None:
+        engine().loop.call_soon_threadsafe(controller.abort, request.action_name, request.reason)
+        if request.action_name == ROOT_ACTION:
+            threading.Thread(target=self._end_stuck, args=(request,), name="flyte-abort", daemon=True).start()
+
+    def _end_stuck(self, request: AbortRequest) -> None:
+        """Records the abort of a run whose code does not let go of the loop; who waits for the run goes on."""
+        if self._is_over.wait(ABORT_GRACE_S) or self._writer is None:
+            return
+        error = RunAbortedError(f"the run was aborted: {request.reason}")
+        abort = abort_run(request.run_id, time.time_ns() // 1000, aborted_error(error))
+        with suppress(StoreError):
+            self._writer.write(in_order(require_owner(request.run_id, this_process()), abort))
+            self._given_up.set_exception(error)
+
     def _abort(self, loop: asyncio.AbstractEventLoop) -> None:
         """The run is recorded as aborted, by its own actions or, where they do not let go of the loop, without them."""
         loop.call_soon_threadsafe(self._cancel)
         if self._is_over.wait(ABORT_GRACE_S):
             return
         if self._writer is not None and self._run_id is not None:
-            self._writer.write(abort_run(self._run_id, time.time_ns() // 1000))
+            abort = abort_run(self._run_id, time.time_ns() // 1000)
+            self._writer.write(in_order(require_owner(self._run_id, this_process()), abort))
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

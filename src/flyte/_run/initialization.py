@@ -15,6 +15,7 @@ from flyte.errors import InitializationError
 
 if TYPE_CHECKING:
     from flyte.config import Config
+    from flyte.config._config import LocalConfig
 
 LogFormat = Literal["console", "json"]
 
@@ -25,6 +26,7 @@ class Settings:
 
     Attributes:
         endpoint: The control plane that was configured; None for local runs.
+        local: The section of the configuration; None before any was read.
     """
 
     org: str | None = None
@@ -32,6 +34,7 @@ class Settings:
     domain: str | None = None
     root_dir: Path | None = None
     endpoint: str | None = None
+    local: LocalConfig | None = None
     is_initialized: bool = False
 
 
@@ -60,7 +63,6 @@ class _Init:
         user_log_level: int | None = None,
         *,
         sync_local_sys_paths: bool = True,
-        load_plugin_type_transformers: bool = True,
         local_persistence: bool = True,
         endpoint: str | None = None,
         api_key: str | None = None,
@@ -92,8 +94,6 @@ class _Init:
             log_level: Level of `flyte.system_logger`, as `logging` numbers them.
             user_log_level: Level of `flyte.logger`.
             sync_local_sys_paths: False leaves `sys.path` as it is.
-            load_plugin_type_transformers: Types of installed plugins are known; they are loaded when first needed.
-                False is refused.
             local_persistence: Local runs are recorded. They always are.
             endpoint: Address of a control plane; refused, with all that follow, when given: this release has no client
                 for one, and builds no images.
@@ -118,8 +118,6 @@ class _Init:
         Raises:
             InitializationError: something was given that this release cannot honour.
         """
-        if not load_plugin_type_transformers:
-            refuse_given(without_plugin_types=True)
         refuse_given(
             endpoint=endpoint,
             api_key=api_key,
@@ -190,6 +188,7 @@ class _InitFromConfig:
                 domain=domain or config.task.domain,
                 root_dir=root_dir,
                 endpoint=config.platform.endpoint,
+                local=config.local,
                 is_initialized=True,
             ),
             log_level,

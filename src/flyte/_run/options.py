@@ -33,6 +33,8 @@ class RunOptions:
     custom_context: Mapping[str, str] = field(default_factory=dict)
     disable_run_cache: bool = False
     overwrite_cache: bool = False
+    recovery: Mapping[str, Any] | None = None
+    """What the run takes over from an earlier one, as `Recovery.settings` says it."""
     served: Mapping[str, Any] = field(default_factory=dict)
     """Settings that only a served run can honour, by name, where they differ from their defaults."""
 

@@ -6,16 +6,22 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyte._controller.local_run import run_folder
 from flyte._controller.progress import RunProgress
 from flyte._controller.recall import OnDivergence, Recall
 from flyte._engine.names import ROOT_ACTION
+from flyte._faults import reach
 from flyte._run.creation import local_spec
 from flyte._run.engine import engine
 from flyte._run.execution import Execution
 from flyte._run.local import LocalRun
 from flyte._run.options import RunOptions
+from flyte._run.recovery import Recovery, load_recoverable_if_there
+from flyte._store.database import store_errors
+from flyte._store.leftovers import remove_leftovers
 from flyte._store.owners import this_process
 from flyte._store.payloads import load_payload
 from flyte._store.reader import StoreReader
@@ -90,6 +96,7 @@ class ResumeCall:
             root = next(record for record in records if record.name == ROOT_ACTION)
             if run.phase is ActionPhase.SUCCEEDED:
                 return _finished(writer, run, task, root)
+            recoverable = await asyncio.to_thread(_recoverable, writer, run)
             options = _options(run)
             start_time = datetime.fromisoformat(run.settings["run_start_time"])
             spec = local_spec(writer, run.run_id, run.name, start_time, options)
@@ -102,7 +109,7 @@ class ResumeCall:
                 root,
                 writer,
                 progress or RunProgress(),
-                Recall(records, on_divergence),
+                Recall(records, on_divergence, recoverable),
                 env_vars or {},
             )
 
@@ -114,34 +121,57 @@ resume = ResumeCall()
 
 def _take_over(writer: Writer, run_name: str, allow_code_change: bool) -> tuple[StoredRun, list[ActionRecord], Task]:
     """The run, now owned by this process unless it has succeeded, with its records and its root task."""
+    leases = engine().leases(writer)
+    leases.record_given_up()
     with StoreReader(writer.home) as reader:
         run = reader.load_run(run_name)
         task = loaded_task(run)
-        if run.phase is not ActionPhase.SUCCEEDED:
-            if not allow_code_change:
-                _check_code(run, reader.code_versions(run))
-            _claim(writer, run)
-        return run, reader.load_records(run), task
+        if run.phase is ActionPhase.SUCCEEDED:
+            return run, reader.load_records(run), task
+        if not allow_code_change:
+            _check_code(run, reader.code_versions(run))
+        _claim(writer, run)
+        reach("run.claimed")
+        try:
+            records = reader.load_records(run)
+            _remove_leftovers(writer, run, records)
+        except BaseException:
+            leases.give_up(run.run_id)
+            raise
+        return run, records, task
 
 
-def loaded_task(run: StoredRun) -> Task:
-    """The root task of a run, among those declared in this process.
+def _recoverable(writer: Writer, run: StoredRun) -> dict[str, ActionRecord]:
+    versions = {name: task.code_version for name, task in loaded_tasks().items()}
+    return load_recoverable_if_there(writer.home, Recovery.of(run), versions)
+
+
+def _remove_leftovers(writer: Writer, run: StoredRun, records: list[ActionRecord]) -> None:
+    folder = run_folder(writer.home, run.name)
+    with store_errors(folder):
+        remove_leftovers(writer.home, folder, Path(run.settings["run_base_dir"] or folder), records)
+
+
+def loaded_task(run: StoredRun, task_name: str | None = None) -> Task:
+    """The root task of a run, or another one it called, among those declared in this process.
 
     Raises:
         RuntimeUserError: code `TaskNotLoaded`; no loaded module declares it.
     """
-    task = _loaded_tasks().get(run.task_name)
+    task_name = task_name or run.task_name
+    task = loaded_tasks().get(task_name)
     if task is None:
         where = f"import {run.source_file}" if run.source_file else "import the module that declares it"
         raise RuntimeUserError(
             "TaskNotLoaded",
-            f"run {run.name!r} started with task {run.task_name!r}, which no module loaded here declares: {where} "
-            f"first, or use `flyte resume {run.name}`.",
+            f"run {run.name!r} called task {task_name!r}, which no module loaded here declares: {where} first, or use "
+            f"`flyte resume {run.name}` or `flyte rerun {run.name}`, which do that.",
         )
     return task
 
 
-def _loaded_tasks() -> dict[str, Task]:
+def loaded_tasks() -> dict[str, Task]:
+    """Every task declared in this process, by name."""
     from flyte._authoring.registry import loaded_environments
     from flyte._authoring.task_environment import TaskEnvironment
 
@@ -150,7 +180,7 @@ def _loaded_tasks() -> dict[str, Task]:
 
 
 def _check_code(run: StoredRun, recorded: Mapping[str, str]) -> None:
-    tasks = _loaded_tasks()
+    tasks = loaded_tasks()
     changed = [name for name, version in recorded.items() if name not in tasks or tasks[name].code_version != version]
     if changed:
         raise RuntimeUserError(

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from flyte._controller.importing import check_not_importing
 from flyte._controller.progress import RunProgress
 from flyte._controller.recall import Recall
 from flyte._logging import set_log_levels
@@ -17,6 +18,7 @@ from flyte._run.execution import Execution
 from flyte._run.local import LocalRun
 from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_honoured
 from flyte._run.refusals import refuse_given
+from flyte._run.rerunning import RerunCall
 
 if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
@@ -29,17 +31,23 @@ class Runner:
     """Starts runs with the settings of `with_runcontext`.
 
     Attributes:
+        options: The settings.
         progress: Counts of the run started last, readable while it goes on.
     """
 
     def __init__(self, options: RunOptions) -> None:
-        self._options = options
+        self.options = options
         self.progress = RunProgress()
 
     @property
     def run(self) -> RunCall:
         """`run(task, ...)` waits for the run; `await run.aio(task, ...)` is for async code."""
         return RunCall(self)
+
+    @property
+    def rerun(self) -> RerunCall:
+        """`rerun(run_name, ...)` waits for the new run; `await rerun.aio(run_name, ...)` is for async code."""
+        return RerunCall(self)
 
     def prepare(self, task: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Execution:
         """A run of `task` with these inputs, ready to be waited for."""
@@ -48,15 +56,16 @@ class Runner:
         if not isinstance(task, TaskTemplate):
             hint = " Decorate it with `@env.task` first." if callable(task) else ""
             raise TypeError(f"flyte.run takes a task, got {task!r} ({type(task).__name__}).{hint}")
-        resolve_mode(self._options)
-        say_what_is_not_honoured(self._options)
+        check_not_importing()
+        resolve_mode(self.options)
+        say_what_is_not_honoured(self.options)
 
         async def start(execution: Execution) -> LocalRun:
             named = task.interface.convert_to_kwargs(*args, **kwargs) if args else kwargs
             inputs = await asyncio.to_thread(task.codec.encode_inputs, named)
             writer = engine().writer()
-            spec, root = await asyncio.to_thread(create_run, writer, self._options, task, inputs)
-            env_vars = self._options.env_vars
+            spec, root = await asyncio.to_thread(create_run, writer, self.options, task, inputs)
+            env_vars = self.options.env_vars
             return await execution.carry_out(task, inputs, spec, root, writer, self.progress, Recall(), env_vars)
 
         return Execution(start)

@@ -91,6 +91,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    # Has a meaning for a file that is empty yet: what is deleted later can be given back.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _enter_wal_mode(connection)
     connection.execute(f"PRAGMA synchronous = {synchronous_mode()}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_AUTOCHECKPOINT_PAGES}")

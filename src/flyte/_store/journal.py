@@ -11,7 +11,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from flyte._store.cache import CacheEntry, put_cache_entries
+from flyte._faults import reach
+from flyte._store.cache import CacheEntry, CacheLookup, put_cache_entries, put_cache_lookups
 from flyte._store.records import ActionRecord, Owner
 from flyte._store.writer import ActionRow, Change, Writer, in_order, record_actions, record_tasks, require_owner
 from flyte.errors import StoreError
@@ -22,7 +23,7 @@ SHOW_AFTER_S = 0.1
 _BATCH_ROWS = 512
 """An outcome batch this large is handed over in mid-turn, so that the writer works beside a busy loop."""
 
-_Waiter = tuple[int, "asyncio.Future[None]"]
+_Waiter = tuple[ActionRecord, "asyncio.Future[None]"]
 
 
 class Journal:
@@ -36,8 +37,10 @@ class Journal:
         self._loop = loop
         self._rows: list[ActionRow] = []
         self._cache_entries: list[CacheEntry] = []
+        self._cache_lookups: list[CacheLookup] = []
+        self._beside: list[Change] = []
         self._waiters: list[_Waiter] = []
-        self._unwritten: dict[int, ActionRecord] = {}
+        self._unwritten: dict[int | None, ActionRecord] = {}
         self._is_flush_due = False
         self._in_flight = 0
         self._idle: asyncio.Future[None] | None = None
@@ -46,6 +49,14 @@ class Journal:
     def met_task(self, task_name: str, code_version: str) -> None:
         """The run calls a task for the first time; its code version goes to the store with the next commit."""
         self._tasks.append((task_name, code_version))
+
+    def looked_up(self, lookup: CacheLookup) -> None:
+        """What an action was told by the cache goes to the store with the next commit."""
+        self._cache_lookups.append(lookup)
+
+    def beside(self, change: Change) -> None:
+        """The change goes to the store with the next commit; nobody waits for it."""
+        self._beside.append(change)
 
     def started(self, record: ActionRecord) -> None:
         """The action runs; it is written if it still does in a moment."""
@@ -61,14 +72,13 @@ class Journal:
         future = self._loop.create_future()
         if cache_entry is not None:
             self._cache_entries.append(cache_entry)
-        self._waiters.append((record.action_id, future))
+        self._waiters.append((record, future))
         self.noted(record)
         return future
 
     def noted(self, record: ActionRecord) -> None:
         """The action's state goes to the store with the next commit; nobody waits for it."""
-        self._unwritten.pop(record.action_id, None)
-        self._rows.append(record.row())
+        self._add(record)
         if len(self._rows) >= _BATCH_ROWS:
             self._flush()
         elif not self._is_flush_due:
@@ -81,9 +91,16 @@ class Journal:
         Raises:
             StoreError: it could not be committed.
         """
-        self._unwritten.pop(record.action_id, None)
         self._flush()
-        if self._writer.write(in_order(self._require_owner, record_actions([record.row()]))):
+        self._add(record)
+        rows, self._rows = self._rows, []
+        try:
+            refused = self._writer.write(in_order(self._require_owner, record_actions(rows)))
+        except StoreError:
+            record.reopen()
+            raise
+        if record.action_id in refused:
+            record.reopen()
             raise _refused()
 
     async def commit(self, change: Change) -> object:
@@ -94,7 +111,7 @@ class Journal:
         def done(result: object, error: StoreError | None) -> None:
             self._loop.call_soon_threadsafe(_settle, future, result, error)
 
-        self._writer.submit(in_order(self._require_owner, change), done)
+        self._writer.submit(in_order(self._require_owner, *self._take_beside(), change), done)
         return await future
 
     async def close(self) -> None:
@@ -105,6 +122,15 @@ class Journal:
         if self._in_flight:
             self._idle = self._loop.create_future()
             await self._idle
+
+    def _add(self, record: ActionRecord) -> None:
+        """The record and the actions around it go together: a child is never in the store without its parents."""
+        unwritten = self._unwritten
+        unwritten.pop(record.action_id, None)
+        self._rows.append(record.row())
+        while record.parent_id in unwritten:
+            record = unwritten.pop(record.parent_id)
+            self._rows.append(record.row())
 
     def _show_running(self) -> None:
         self._timer = None
@@ -129,23 +155,36 @@ class Journal:
         def done(refused: frozenset[int], error: StoreError | None) -> None:
             self._loop.call_soon_threadsafe(self._committed, waiters, refused, error)
 
-        changes = [self._require_owner, record_actions(rows)]
-        if self._cache_entries:
-            changes.insert(1, put_cache_entries(self._cache_entries))
-            self._cache_entries = []
+        self._writer.submit(in_order(self._require_owner, *self._take_beside(), record_actions(rows)), done)
+
+    def _take_beside(self) -> list[Change]:
+        """What goes to the store together with the records or the change that are handed over now."""
+        changes = self._beside
+        if changes:
+            self._beside = []
         if self._tasks:
-            changes.insert(1, record_tasks(self._run_id, self._tasks))
+            changes = [*changes, record_tasks(self._run_id, self._tasks)]
             self._tasks = []
-        self._writer.submit(in_order(*changes), done)
+        if self._cache_lookups:
+            changes = [*changes, put_cache_lookups(self._cache_lookups)]
+            self._cache_lookups = []
+        if self._cache_entries:
+            changes = [*changes, put_cache_entries(self._cache_entries)]
+            self._cache_entries = []
+        return changes
 
     def _committed(self, waiters: Sequence[_Waiter], refused: frozenset[int], error: StoreError | None) -> None:
+        reach("action.recorded")
         self._in_flight -= 1
-        for action_id, future in waiters:
+        for record, future in waiters:
+            if error is not None or record.action_id in refused:
+                # A call that meets it again must not take from it what no record holds.
+                record.reopen()
             if future.cancelled():
                 continue
             if error is not None:
                 future.set_exception(error)
-            elif action_id in refused:
+            elif record.action_id in refused:
                 future.set_exception(_refused())
             else:
                 future.set_result(None)

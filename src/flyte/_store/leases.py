@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
-from flyte._store.records import LEASE_US
+from flyte._faults import reach
+from flyte._store.owners import this_process
+from flyte._store.records import LEASE_US, LET_GO
 from flyte._store.writer import Writer, renew_leases
 from flyte.errors import StoreError
 
@@ -18,12 +21,13 @@ class LeaseKeeper:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._changed = threading.Condition()
+        self._giving_up = threading.Lock()
         self._run_ids: set[int] = set()
         self._given_up: set[int] = set()
         self._thread: threading.Thread | None = None
 
     def keep(self, run_id: int) -> None:
-        """The run counts as owned until `let_go`."""
+        """The run counts as owned until `let_go` or `give_up`."""
         with self._changed:
             self._run_ids.add(run_id)
             self._ensure_thread()
@@ -35,9 +39,9 @@ class LeaseKeeper:
             self._changed.notify_all()
 
     def give_up(self, run_id: int) -> None:
-        """The run is over for this process. Where that could not be recorded, as on a full disk, it can be resumed.
+        """The run is over for this process; where that is not recorded, as on a full disk, it can be resumed.
 
-        Without this it would show as running for as long as the process lives. Tried again until the store takes it.
+        Else it would show as running for as long as the process lives. Tried again until the store takes it.
         """
         with self._changed:
             self._run_ids.discard(run_id)
@@ -51,13 +55,13 @@ class LeaseKeeper:
         Raises:
             StoreError: it could not be.
         """
-        with self._changed:
-            given_up = set(self._given_up)
-        if given_up:
-            self._writer.write(renew_leases(sorted(given_up), this_process(), 0))
-            with self._changed:
-                self._given_up -= given_up
-                self._changed.notify_all()
+        with self._giving_up:
+            given_up = sorted(self._given_up)
+            if given_up:
+                self._writer.write(renew_leases(given_up, this_process(), LET_GO))
+                with self._changed:
+                    self._given_up.difference_update(given_up)
+                    self._changed.notify_all()
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
@@ -66,14 +70,17 @@ class LeaseKeeper:
 
     def _renew(self) -> None:
         while True:
+            with suppress(StoreError):
+                self.record_given_up()
             with self._changed:
-                self._changed.wait_for(lambda: not self._run_ids, RENEW_EVERY_S)
-                if not self._run_ids:
+                self._changed.wait_for(lambda: not self._run_ids and not self._given_up, RENEW_EVERY_S)
+                if not self._run_ids and not self._given_up:
                     self._thread = None
                     return
                 run_ids = sorted(self._run_ids)
-            reach("lease.renew")
-            self._writer.submit(renew_leases(run_ids, this_process(), time.time_ns() // 1000 + LEASE_US), _ignore)
+            if run_ids:
+                reach("lease.renew")
+                self._writer.submit(renew_leases(run_ids, this_process(), time.time_ns() // 1000 + LEASE_US), _ignore)
 
 
 def _ignore(result: object, error: StoreError | None) -> None:

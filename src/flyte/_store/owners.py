@@ -8,7 +8,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from flyte._store.records import Owner
+from flyte._store.records import LET_GO, Owner
 
 _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 _STAT_FILE = Path("/proc/self/stat")
@@ -65,7 +65,7 @@ def is_alive(owner: Owner, lease_until_us: int) -> bool:
 
     A stopped process (`SIGSTOP`, a laptop asleep) lives: it will go on where it was.
     """
-    if not lease_until_us:
+    if lease_until_us == LET_GO:
         return False
     if owner.host != socket.gethostname():
         return lease_until_us > time.time_ns() // 1000

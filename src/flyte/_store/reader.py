@@ -11,20 +11,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from flyte._store.conditions import StoredCondition
 from flyte._store.database import DATABASE_FILE, connect, store_errors
 from flyte._store.owners import is_alive
 from flyte._store.payloads import load_payload
 from flyte._store.records import (
     SEQUENCE_BITS,
     ActionRecord,
+    CacheStatus,
     Owner,
     StoredAction,
+    StoredAttempt,
     StoredRun,
     to_datetime,
     to_microseconds,
 )
 from flyte._store.statements import statement
-from flyte.errors import RunNotFoundError
+from flyte.errors import ConditionNotFoundError, RunNotFoundError
 from flyte.models import ActionPhase
 
 _ALL = -1
@@ -92,6 +95,17 @@ class StoreReader:
             raise RunNotFoundError(f"there is no run {name!r} in {self._path}.{self._near(name)}")
         return _run(row)
 
+    def list_run_ages(self) -> list[tuple[int, str, int | None]]:
+        """Of every run its id, its name and when it ended in microseconds, newest first."""
+        with self._errors():
+            return [tuple(row) for row in self._connection.execute(statement("run_ages"))]
+
+    def find_run(self, run_id: int) -> StoredRun | None:
+        """The run of that id."""
+        with self._errors():
+            row = self._connection.execute(statement("run_by_id"), (run_id,)).fetchone()
+        return None if row is None else _run(row)
+
     def list_actions(
         self, run: StoredRun, phases: Sequence[ActionPhase] = (), after_action_id: int | None = None, limit: int = _ALL
     ) -> list[StoredAction]:
@@ -120,6 +134,31 @@ class StoreReader:
             )
         return StoredAction.from_row(row)
 
+    def list_attempts(self, action: StoredAction) -> list[StoredAttempt]:
+        """The attempts at an action, the last one included, which is what the action itself says."""
+        last = StoredAttempt(action.attempt_no, action.phase, action.started_at, action.ended_at, action.error)
+        with self._errors():
+            rows = self._connection.execute(statement("list_attempts"), (action.action_id,))
+            return [*map(StoredAttempt.from_row, rows), last]
+
+    def list_conditions(self, run: StoredRun) -> list[StoredCondition]:
+        """The conditions of a run in the order they were asked first."""
+        with self._errors():
+            rows = self._connection.execute(statement("list_conditions"), {"run_id": run.run_id})
+            return [StoredCondition.from_row(row) for row in rows]
+
+    def load_condition(self, run: StoredRun, action_name: str) -> StoredCondition:
+        """The condition that is the action of that name.
+
+        Raises:
+            ConditionNotFoundError: there is none; those that are there are named.
+        """
+        conditions = {each.action_name: each for each in self.list_conditions(run)}
+        if action_name not in conditions:
+            there = f"it has {', '.join(conditions)}" if conditions else "it has none"
+            raise ConditionNotFoundError(f"run {run.name!r} has no condition {action_name!r}: {there}.")
+        return conditions[action_name]
+
     def count_actions(self, run: StoredRun) -> dict[str, dict[ActionPhase, int]]:
         """How many actions of each task are in each phase, tasks in the order of their first action."""
         counts: dict[str, dict[ActionPhase, int]] = {}
@@ -127,6 +166,12 @@ class StoreReader:
             for row in self._connection.execute(statement("count_actions"), {"run_id": run.run_id}):
                 counts.setdefault(row["task_name"], {})[ActionPhase.from_protobuf(row["phase"])] = row["count"]
         return counts
+
+    def count_cache_statuses(self, run: StoredRun) -> dict[CacheStatus, int]:
+        """How many actions of cached tasks were told what by the cache."""
+        with self._errors():
+            rows = self._connection.execute(statement("count_cache_statuses"), {"run_id": run.run_id})
+            return {CacheStatus(status): count for status, count in rows}
 
     def load_records(self, run: StoredRun) -> list[ActionRecord]:
         """All actions of a run as its next owner needs them."""

@@ -18,6 +18,9 @@ SEQUENCE_BITS = 32
 LEASE_US = 60_000_000
 """How long a run counts as owned after its owner last said so."""
 
+LET_GO = 0
+"""The lease of a run that its owner has let go of: anyone may resume it, though its process lives."""
+
 
 class CacheStatus(IntEnum):
     """What the cache did for an action; the numbers of `flyteidl2.core.CatalogCacheStatus`."""
@@ -169,14 +172,10 @@ class ActionRecord:
             self.cache_status,
         )
 
-
     def reopen(self) -> None:
         """It has not ended: what came of it is in no record."""
         self.phase = ActionPhase.RUNNING.to_protobuf_value()
         self.ended_us = self.outputs = self.outputs_file = self.error = None
-
-
-ACTION_COLUMNS = len(ActionRecord.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +250,26 @@ class StoredAction:
             outputs_file=row["outputs_file"],
             error=None if row["error"] is None else ErrorRecord.from_json(row["error"]),
             cache_status=CacheStatus(row["cache_status"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAttempt:
+    """One attempt at an action as read back."""
+
+    attempt_no: int
+    phase: ActionPhase
+    started_at: datetime | None
+    ended_at: datetime | None
+    error: ErrorRecord | None
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> StoredAttempt:
+        """The attempt in a row of `list_attempts`."""
+        return cls(
+            attempt_no=row["attempt_no"],
+            phase=ActionPhase.from_protobuf(row["phase"]),
+            started_at=to_datetime(row["started_us"]),
+            ended_at=to_datetime(row["ended_us"]),
+            error=None if row["error"] is None else ErrorRecord.from_json(row["error"]),
         )

@@ -78,6 +78,9 @@ SELECT action.*, parent.name AS parent_name
  ORDER BY action.action_id
  LIMIT :limit;
 
+-- name: list_attempts
+SELECT attempt_no, phase, started_us, ended_us, error FROM attempt WHERE action_id = ? ORDER BY attempt_no;
+
 -- name: count_actions
 SELECT task_name, phase, count(*) AS count
   FROM action
@@ -89,13 +92,19 @@ SELECT task_name, phase, count(*) AS count
 UPDATE action SET phase = 7, ended_us = :ended_us, error = coalesce(:error, error)
  WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32 AND phase IN (1, 2, 3, 4, 9);
 
+-- name: count_cache_statuses
+SELECT cache_status, count(*) FROM action
+ WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32 AND cache_status <> 0
+ GROUP BY cache_status
+ ORDER BY cache_status;
+
 -- name: cache_entry
 SELECT outputs, outputs_file, created_us, run_name, action_name FROM cache_entry WHERE cache_key = ?;
 
 -- name: put_cache_entry
 INSERT INTO cache_entry (cache_key, task_name, version, interface, input_hashes, created_us, run_name, action_name,
                          outputs, outputs_file)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES {rows}
 ON CONFLICT (cache_key) DO UPDATE
    SET created_us = excluded.created_us, run_name = excluded.run_name, action_name = excluded.action_name,
        outputs = excluded.outputs, outputs_file = excluded.outputs_file;
@@ -122,7 +131,7 @@ SELECT run.run_id, owner_host, owner_boot_id, owner_pid, owner_started_us, lease
 -- name: put_cache_lookup
 INSERT OR REPLACE INTO cache_lookup (action_id, cache_key, version, interface, input_hashes, answer, found_us,
                                      found_run, found_action)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES {rows};
 
 -- name: put_cache_version
 INSERT INTO cache_version (task_name, version, made_from) VALUES (?, ?, ?)
@@ -160,7 +169,7 @@ DELETE FROM cache_entry
 -- Only of a run that goes on; the first reason given stays.
 INSERT INTO abort_request (run_id, action_name, reason)
 SELECT run_id, :action_name, :reason FROM run WHERE run_id = :run_id AND phase IN (1, 2, 3, 4, 9)
-ON CONFLICT DO NOTHING;
+ON CONFLICT (run_id, action_name) DO UPDATE SET reason = abort_request.reason;
 
 -- name: abort_requests
 SELECT run_id, action_name, reason FROM abort_request WHERE run_id IN (SELECT value FROM json_each(?));
@@ -170,6 +179,9 @@ DELETE FROM abort_request WHERE run_id = ? AND action_name = ?;
 
 -- name: forget_abort_requests
 DELETE FROM abort_request WHERE run_id = ?;
+
+-- name: run_by_id
+SELECT * FROM run WHERE run_id = ?;
 
 -- name: run_ages
 SELECT run_id, name, ended_us FROM run ORDER BY run_id DESC;
@@ -184,23 +196,69 @@ DELETE FROM run
 DELETE FROM run_task WHERE run_id = ?;
 
 -- name: note_deleted_run
-INSERT INTO deleted_run (run_id) VALUES (?);
+INSERT INTO deleted_run (run_id, name, folder) VALUES (?, ?, ?);
 
 -- name: deleted_runs
-SELECT run_id FROM deleted_run ORDER BY run_id;
+SELECT run_id, folder FROM deleted_run ORDER BY run_id;
 
--- name: delete_actions
-DELETE FROM action WHERE action_id IN (
+-- name: is_name_taken
+SELECT 1 FROM run WHERE name = (SELECT name FROM deleted_run WHERE run_id = ?);
+
+-- name: next_actions_to_delete
+SELECT count(*), max(action_id) FROM (
     SELECT action_id FROM action
      WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32
-     LIMIT :limit);
+     ORDER BY action_id LIMIT :limit);
+
+-- name: delete_actions
+DELETE FROM action WHERE action_id > :run_id << 32 AND action_id <= :last;
+
+-- name: delete_attempts
+DELETE FROM attempt WHERE action_id > :run_id << 32 AND action_id <= :last;
+
+-- name: delete_cache_lookups
+DELETE FROM cache_lookup WHERE action_id > :run_id << 32 AND action_id <= :last;
+
+-- name: delete_conditions
+DELETE FROM condition WHERE action_id > :run_id << 32 AND action_id <= :last;
 
 -- name: forget_deleted_run
 DELETE FROM deleted_run WHERE run_id = ?;
 
--- name: cache_files_below
--- Entries whose outputs are in a file of a folder; {folder} ends in a slash.
-SELECT cache_key, outputs_file FROM cache_entry WHERE outputs_file >= :folder AND outputs_file < :folder || char(1114111);
+-- name: cache_entries_of_run
+-- Entries that it computed, or that have their outputs in its folder; `:folder` ends in a slash.
+SELECT cache_key, outputs, outputs_file FROM cache_entry
+ WHERE run_name = :run_name OR substr(outputs_file, 1, length(:folder)) = :folder;
+
+-- name: cache_files
+SELECT outputs_file FROM cache_entry WHERE outputs_file IS NOT NULL;
 
 -- name: move_cache_file
 UPDATE cache_entry SET outputs_file = ? WHERE cache_key = ?;
+
+-- name: open_condition
+-- The last parameter: whether one that was asked before starts anew.
+INSERT INTO condition (action_id, name, prompt, prompt_type, data_type, description, expires_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (action_id) DO UPDATE
+   SET prompt = excluded.prompt, prompt_type = excluded.prompt_type, data_type = excluded.data_type,
+       description = excluded.description, expires_us = excluded.expires_us, answer = NULL, answered_us = NULL
+ WHERE ?8;
+
+-- name: condition_state
+SELECT expires_us, answer FROM condition WHERE action_id = ?;
+
+-- name: answer_condition
+UPDATE condition SET answer = :answer, answered_us = :now_us
+ WHERE action_id = :action_id AND answer IS NULL AND (expires_us IS NULL OR expires_us > :now_us)
+   AND (SELECT phase FROM action WHERE action.action_id = :action_id) = 9;
+
+-- name: answers
+SELECT action_id, answer FROM condition
+ WHERE answer IS NOT NULL AND action_id IN (SELECT value FROM json_each(?));
+
+-- name: list_conditions
+SELECT condition.*, action.name AS action_name, action.phase, action.created_us
+  FROM condition JOIN action ON action.action_id = condition.action_id
+ WHERE condition.action_id > :run_id << 32 AND condition.action_id < (:run_id + 1) << 32
+ ORDER BY condition.action_id;

@@ -11,15 +11,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from flyte._faults import reach
+from flyte._store.bulk import in_bulk
 from flyte._store.database import DATABASE_FILE, connect, store_errors
-from flyte._store.records import ACTION_COLUMNS, NewRun, Owner, StoredRun
+from flyte._store.records import NewRun, Owner, StoredRun
 from flyte._store.statements import statement
 from flyte.errors import StoreError
 from flyte.models import ActionPhase
@@ -27,9 +26,6 @@ from flyte.models import ActionPhase
 ActionRow = tuple[Any, ...]
 Change = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any, StoreError | None], None]
-
-_ROWS_PER_STATEMENT = (512, 64, 8, 1)
-"""Few sizes, so that few statements are compiled; the largest stays under SQLite's 32,766 parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +168,12 @@ def claim_run(seen: StoredRun, owner: Owner, lease_until_us: int) -> Change:
     }
 
     def change(connection: sqlite3.Connection) -> bool:
-        return connection.execute(statement("claim_run"), parameters).rowcount == 1
+        if connection.execute(statement("claim_run"), parameters).rowcount != 1:
+            return False
+        # Whoever asked meant the owner before.
+        connection.execute(statement("forget_abort_requests"), (seen.run_id,))
+        connection.execute(statement("release_cache_keys_of_run"), (seen.run_id,))
+        return True
 
     return change
 
@@ -180,7 +181,7 @@ def claim_run(seen: StoredRun, owner: Owner, lease_until_us: int) -> Change:
 def renew_leases(run_ids: Sequence[int], owner: Owner, lease_until_us: int) -> Change:
     """A change by which the runs count as owned until then; of those that another process owns nothing changes.
 
-    With 0 the owner has let go of them: anyone may resume them, though its process lives.
+    With `LET_GO` the owner has let go of them.
     """
     key = (owner.boot_id, owner.pid, owner.started_us)
 
@@ -215,16 +216,21 @@ def end_run(run_id: int, phase: int, ended_us: int) -> Change:
     """A change that records a run's end; its result tells whether the run was still open."""
 
     def change(connection: sqlite3.Connection) -> bool:
+        connection.execute(statement("release_cache_keys_of_run"), (run_id,))
         return connection.execute(statement("end_run"), (phase, ended_us, run_id)).rowcount == 1
 
     return change
 
 
-def abort_run(run_id: int, ended_us: int) -> Change:
-    """A change that records a run, and whatever of it is still open, as aborted; its result is as of `end_run`."""
+def abort_run(run_id: int, ended_us: int, error: str | None = None) -> Change:
+    """A change that records a run, and whatever of it is still open, as aborted; its result is as of `end_run`.
+
+    `error` is the column of the actions that were open; without one, what they have stays.
+    """
+    parameters = {"run_id": run_id, "ended_us": ended_us, "error": error}
 
     def abort_open_actions(connection: sqlite3.Connection) -> None:
-        connection.execute(statement("abort_open_actions"), {"run_id": run_id, "ended_us": ended_us})
+        connection.execute(statement("abort_open_actions"), parameters)
 
     return in_order(abort_open_actions, end_run(run_id, ActionPhase.ABORTED.to_protobuf_value(), ended_us))
 
@@ -234,23 +240,12 @@ def record_actions(rows: Sequence[ActionRow]) -> Change:
 
     def change(connection: sqlite3.Connection) -> frozenset[int]:
         refused: frozenset[int] = frozenset()
-        start = 0
-        for size in _ROWS_PER_STATEMENT:
-            while len(rows) - start >= size:
-                chunk = rows[start : start + size]
-                cursor = connection.execute(_record_statement(size), tuple(chain.from_iterable(chunk)))
-                if cursor.rowcount != size:
-                    refused |= _refused(connection, chunk)
-                start += size
+        for sql, parameters, chunk in in_bulk("record_actions", rows):
+            if connection.execute(sql, parameters).rowcount != len(chunk):
+                refused |= _refused(connection, chunk)
         return refused
 
     return change
-
-
-@cache
-def _record_statement(row_count: int) -> str:
-    row = f"({', '.join('?' * ACTION_COLUMNS)})"
-    return statement("record_actions").replace("{rows}", ", ".join([row] * row_count))
 
 
 def _refused(connection: sqlite3.Connection, rows: Sequence[ActionRow]) -> frozenset[int]:

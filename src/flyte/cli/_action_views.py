@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from flyte._store.reader import StoreReader
-from flyte._store.records import StoredAction, StoredRun
+from flyte._store.records import StoredAction, StoredAttempt, StoredRun
+from flyte.cli._cache_words import cache_word
 from flyte.cli._documents import Column, print_details, print_document, print_table
 from flyte.cli._literals import inputs_of, outputs_of, show_value
 from flyte.cli._moments import show_duration, show_local
@@ -46,6 +47,7 @@ def _columns() -> list[Column]:
         Column("Task"),
         Column("Phase"),
         Column("Attempt", is_number=True, is_optional=True),
+        Column("Cache", is_optional=True),
         Column("Group", is_optional=True),
         Column("Started", is_number=True),
         Column("Duration", is_number=True),
@@ -66,6 +68,7 @@ def _row(run: StoredRun, action: StoredAction) -> list[str]:
         action.task_name,
         _status(run, action),
         str(action.attempt_no) if action.attempt_no > 1 else "",
+        cache_word(action.cache_status) if action.cache_status else "",
         action.group_name or "",
         f"+{since_start}" if since_start else "",
         _duration(action.started_at, action.ended_at),
@@ -85,6 +88,7 @@ def _document(run: StoredRun, action: StoredAction) -> dict[str, Any]:
         "kind": action.kind.name.lower(),
         "phase": _status(run, action),
         "attempt": action.attempt_no,
+        "cache": cache_word(action.cache_status),
         "parent": action.parent_name,
         "group": action.group_name,
         "started_at": action.started_at.isoformat() if action.started_at else None,
@@ -97,8 +101,10 @@ def show_action(run_name: str, action_name: str, output: OutputFormat) -> None:
     """One action, with its error and traceback where it failed."""
     with open_run(run_name) as (store, run):
         action = store.load_action(run, action_name)
+        attempts = store.list_attempts(action)
     if output.is_document:
-        print_document(_document(run, action), output)
+        documents = [_attempt_document(run, action, attempt) for attempt in attempts]
+        print_document(_document(run, action) | {"attempts": documents}, output)
         return
     print_details(
         [
@@ -107,6 +113,7 @@ def show_action(run_name: str, action_name: str, output: OutputFormat) -> None:
             ("Task", action.task_name),
             ("Phase", _status(run, action)),
             ("Attempt", str(action.attempt_no)),
+            ("Cache", cache_word(action.cache_status)),
             ("Parent", action.parent_name or ""),
             ("Group", action.group_name or ""),
             ("Created", show_local(action.created_at)),
@@ -115,8 +122,46 @@ def show_action(run_name: str, action_name: str, output: OutputFormat) -> None:
             ("Error", f"{action.error.code}: {action.error.message}" if action.error else ""),
         ],
     )
+    if len(attempts) > 1:
+        print()
+        columns = [
+            Column("Attempt", is_number=True),
+            Column("Phase"),
+            Column("Started", is_number=True),
+            Column("Duration", is_number=True),
+            Column("Error", is_cut=True, is_optional=True),
+        ]
+        print_table(columns, [_attempt_row(run, action, attempt) for attempt in attempts], output)
     if action.error and action.error.traceback:
         print(f"\n{action.error.traceback.rstrip()}")
+
+
+def _attempt_row(run: StoredRun, action: StoredAction, attempt: StoredAttempt) -> list[str]:
+    since_start = _duration(run.created_at, attempt.started_at)
+    return [
+        str(attempt.attempt_no),
+        _attempt_status(run, action, attempt),
+        f"+{since_start}" if since_start else "",
+        _duration(attempt.started_at, attempt.ended_at),
+        one_line(f"{attempt.error.code}: {attempt.error.message}", _ERROR_CHARACTERS) if attempt.error else "",
+    ]
+
+
+def _attempt_document(run: StoredRun, action: StoredAction, attempt: StoredAttempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.attempt_no,
+        "phase": _attempt_status(run, action, attempt),
+        "started_at": attempt.started_at.isoformat() if attempt.started_at else None,
+        "ended_at": attempt.ended_at.isoformat() if attempt.ended_at else None,
+        "error": error_document(attempt.error),
+    }
+
+
+def _attempt_status(run: StoredRun, action: StoredAction, attempt: StoredAttempt) -> str:
+    if attempt.attempt_no == action.attempt_no:
+        return _status(run, action)
+    # Another one has followed, so nothing of it runs: its process ended before it did.
+    return attempt.phase.value if attempt.phase.is_terminal else "interrupted"
 
 
 def show_io(run_name: str, action_name: str, sides: Sequence[str], output: OutputFormat) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +20,8 @@ from flyte.cli._terminal import note
 
 if TYPE_CHECKING:
     from flyte import TaskTemplate
-    from flyte._run import Runner
+    from flyte._controller.progress import RunProgress
+    from flyte._run import LocalRun, Runner
 
 
 def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings: RunSettings) -> None:
@@ -28,38 +31,56 @@ def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings:
         click.exceptions.Exit: the run failed (1) or was aborted (130), which is reported.
         CommandError: there is no run, because the command was wrong.
     """
-    from flyte.errors import BaseRuntimeError
-
     session = current_session()
     _refuse_control_plane(session, settings)
-    runner = _runner(session, settings)
+    runner = runner_of(session, settings)
     if not settings.is_local:
         note("No control plane is configured: running on this machine, as --local does.")
+    follow(task.name, runner.progress, partial(runner.run, task, **inputs))
+
+
+def follow(title: str, progress: RunProgress, start: Callable[[], LocalRun]) -> None:
+    """Show a run while `start` carries it out, and report its outcome.
+
+    Args:
+        title: Name of the root task.
+        progress: Of the run; its `run_name` is set once there is one.
+        start: Returns when the run is over.
+
+    Raises:
+        click.exceptions.Exit: the run failed (1) or was aborted with Ctrl-C (130), which is reported.
+        CommandError: there is no run, because the command was wrong.
+    """
+    from flyte.errors import BaseRuntimeError, RunAbortedError
+
+    session = current_session()
     began = time.monotonic()
 
-    def outcome() -> Outcome:
-        progress = runner.progress
-        return Outcome(task.name, progress.run_name, time.monotonic() - began, total_counts(progress))
+    def outcome(run_name: str = "") -> Outcome:
+        return Outcome(title, progress.run_name or run_name, time.monotonic() - began, total_counts(progress))
 
     try:
         with (
             task_output_on_stderr() if session.output.is_document else nullcontext(),
-            shown(runner.progress, task.name, enabled=session.shows_progress),
+            shown(progress, title, enabled=session.shows_progress),
         ):
-            run = runner.run(task, **inputs)
+            run = start()
     except KeyboardInterrupt:
         report_aborted(session, outcome())
         raise click.exceptions.Exit(INTERRUPTED) from None
+    except RunAbortedError as error:
+        report_aborted(session, outcome(), str(error))
+        raise click.exceptions.Exit(FAILED) from None
     except BaseRuntimeError as error:
-        if not runner.progress.run_name:
+        if not progress.run_name:
             raise
         report_failed(session, outcome(), error)
         raise click.exceptions.Exit(FAILED) from None
     except (TypeError, ValueError) as error:
-        if runner.progress.run_name:
+        if progress.run_name:
             raise
         raise CommandError(str(error)) from None
-    report_succeeded(session, outcome(), run)
+    report_succeeded(session, outcome(run.name), run)
 
 
 def _refuse_control_plane(session: Session, settings: RunSettings) -> None:
@@ -71,7 +92,8 @@ def _refuse_control_plane(session: Session, settings: RunSettings) -> None:
         )
 
 
-def _runner(session: Session, settings: RunSettings) -> Runner:
+def runner_of(session: Session, settings: RunSettings) -> Runner:
+    """The runner for the options of a command."""
     from flyte._run import with_runcontext
 
     defaults = session.config.task

@@ -31,9 +31,7 @@ _ABSENT = (
     "app",
     "artifact",
     "code",
-    "condition",
     "devbox",
-    "logs",
     "project",
     "secret",
     "settings",
@@ -152,6 +150,70 @@ def get_io(run_name: str, action_name: str, inputs_only: bool, outputs_only: boo
         raise click.UsageError("--inputs-only and --outputs-only exclude each other.")
     sides = ("inputs",) if inputs_only else ("outputs",) if outputs_only else ("inputs", "outputs")
     show_io(run_name, action_name, sides, current_session().output)
+
+
+@get.command(cls=Command, name="cache")
+@click.argument("task_name", metavar="[TASK]", required=False)
+@_limit_option("results")
+def get_cache(task_name: str | None, limit: int) -> None:
+    """List the results kept for later calls, newest first; with TASK, those of one task."""
+    from flyte.cli._cache_views import show_kept
+
+    show_kept(task_name, limit, current_session().output)
+
+
+@get.command(cls=Command, name="report")
+@click.argument("run_name")
+@click.argument("action_name", default="a0")
+@click.option("--open", "is_opened", is_flag=True, help="Open it in the browser.")
+def get_report(run_name: str, action_name: str, is_opened: bool) -> None:
+    """Print the path of the report of a run, or of one of its actions."""
+    from flyte.cli._report_view import show_report
+
+    show_report(run_name, action_name, current_session().output, is_opened=is_opened)
+
+
+@get.command(cls=Command, name="logs")
+@click.argument("run_name")
+@click.argument("action_name", required=False)
+@click.option("-a", "--attempt", type=click.IntRange(min=1), help="Of this attempt; default the action's last one.")
+@click.option("-l", "--lines", type=click.IntRange(min=1), help="Only so many, the last ones; default all.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with every line as it is printed, until the end.")
+@click.option("--show-ts", is_flag=True, help="With the time of each line, in UTC.")
+@refused("--pretty", takes_value=False, why="has no meaning here: logs are lines.")
+@refused("--filter-system", takes_value=False, why="has nothing to leave out: logs hold what tasks print, and no more.")
+@refused("--project", "-p", why=_NO_SCOPE)
+@refused("--domain", "-d", why=_NO_SCOPE)
+def get_logs(
+    run_name: str, action_name: str | None, attempt: int | None, lines: int | None, follow: bool, show_ts: bool
+) -> None:
+    """Show what the tasks of a run have printed and logged; with ACTION_NAME, what one of them has."""
+    from flyte.cli._log_views import LogQuery, follow_logs, show_logs
+
+    output = current_session().output
+    query = LogQuery(run_name, action_name, attempt, lines, show_ts)
+    if not follow:
+        show_logs(query, output)
+    elif output.is_document:
+        raise click.UsageError("--follow writes lines while they come: leave it out to get one JSON document.")
+    else:
+        follow_logs(query)
+
+
+@get.command(cls=Command, name="condition")
+@click.argument("run_name")
+@click.argument("action_name", required=False)
+@refused("--project", "-p", why=_NO_SCOPE)
+@refused("--domain", "-d", why=_NO_SCOPE)
+def get_condition(run_name: str, action_name: str | None) -> None:
+    """List what a run asks people, and what they answered; with ACTION_NAME, show one question."""
+    from flyte.cli._condition_views import show_condition, show_conditions
+
+    output = current_session().output
+    if action_name is not None:
+        show_condition(run_name, action_name, output)
+    else:
+        show_conditions(run_name, output)
 
 
 @get.command(cls=Command, name="config")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import rich_click as click
 
-from flyte.cli._moments import DATETIME_FORMS, parse_datetime
+from flyte.cli._moments import DATETIME_FORMS, DURATION_FORMS, parse_datetime, parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +27,14 @@ def moment(text: str) -> datetime:
         return parse_datetime(text).astimezone()
     except (ValueError, OverflowError) as error:
         raise click.BadParameter(f"{error}. Expected {DATETIME_FORMS}.") from None
+
+
+def duration(text: str) -> timedelta:
+    """Type of an option that is a span of time."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}. Expected {DURATION_FORMS}.") from None
 
 
 def project_options(command: F) -> F:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flyte._store.records import CacheStatus
 from flyte.cli._moments import show_count, show_duration
 from flyte.models import ActionPhase
 
@@ -24,12 +25,14 @@ _SPARE_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Actions by how they stand."""
+    """Actions by how they stand, and how many got their result from the cache, or missed it."""
 
     succeeded: int = 0
     running: int = 0
     failed: int = 0
     aborted: int = 0
+    hits: int = 0
+    misses: int = 0
 
     @property
     def total(self) -> int:
@@ -44,23 +47,25 @@ class Counts:
         return ", ".join(parts)
 
 
-def counts_of(started: int, ended: Counter[ActionPhase]) -> Counts:
+def counts_of(started: int, ended: Counter[ActionPhase], cache: Counter[int]) -> Counts:
     """The counts of a number of actions, of which those in `ended` are over."""
     # The engine goes on counting while this reads.
     phases = dict(ended)
     failed = sum(phases.get(phase, 0) for phase in _FAILED)
     aborted = phases.get(ActionPhase.ABORTED, 0)
     succeeded = sum(phases.values()) - failed - aborted
-    return Counts(succeeded, max(started - sum(phases.values()), 0), failed, aborted)
+    running = max(started - sum(phases.values()), 0)
+    return Counts(succeeded, running, failed, aborted, cache[CacheStatus.HIT], cache[CacheStatus.MISS])
 
 
 def total_counts(progress: RunProgress) -> Counts:
     """The counts of all actions of the run."""
-    started, ended = 0, Counter[ActionPhase]()
+    started, ended, cache = 0, Counter[ActionPhase](), Counter[int]()
     for _, node in tree(progress.root):
         started += node.started
         ended.update(dict(node.ended))
-    return counts_of(started, ended)
+        cache.update(dict(node.cache))
+    return counts_of(started, ended, cache)
 
 
 def tree(root: TaskProgress) -> Iterator[tuple[str, TaskProgress]]:
@@ -131,7 +136,7 @@ def _tasks(progress: RunProgress, limit: int) -> list[Text]:
 def _row(branch: str, node: TaskProgress) -> Text:
     from rich.text import Text
 
-    counts = counts_of(node.started, node.ended)
+    counts = counts_of(node.started, node.ended, node.cache)
     row = Text.assemble((branch, "dim"), node.task_name)
     for number, mark, style in (
         (counts.succeeded, "✓", "green"),
@@ -141,4 +146,7 @@ def _row(branch: str, node: TaskProgress) -> Text:
     ):
         if number:
             row.append(f"  {mark} {number:,}", style)
+    told = [f"{number:,} {what}" for number, what in ((counts.hits, "hit"), (counts.misses, "missed")) if number]
+    if told:
+        row.append(f"  cache: {', '.join(told)}", "dim")
     return row

@@ -13,17 +13,13 @@ from flyte.cli._commands import RootGroup, refused
 from flyte.cli._session import OutputFormat, Session
 
 _ABSENT = (
-    "abort",
     "build",
     "create",
-    "delete",
     "deploy",
     "edit",
     "prefetch",
     "proxy",
-    "rerun",
     "serve",
-    "signal",
     "start",
     "stop",
     "update",
@@ -41,7 +37,16 @@ def _help_settings() -> dict[str, object]:
 
 @click.group(
     cls=RootGroup,
-    members={"get": "flyte.cli._get:get", "run": "flyte.cli._run:run"},
+    members={
+        "abort": "flyte.cli._abort:abort",
+        "delete": "flyte.cli._delete:delete",
+        "explain": "flyte.cli._explain:explain",
+        "get": "flyte.cli._get:get",
+        "rerun": "flyte.cli._rerun:rerun",
+        "resume": "flyte.cli._resume:resume",
+        "run": "flyte.cli._run:run",
+        "signal": "flyte.cli._signal:signal",
+    },
     absent=dict.fromkeys(
         _ABSENT, "needs a control plane, which this release has no client for yet: it runs tasks on this machine."
     ),

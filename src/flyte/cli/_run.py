@@ -48,12 +48,12 @@ class FileGroup(Group):
     def _load(self, ctx: click.Context) -> dict[str, Any]:
         if self._tasks is None:
             settings = ctx.find_object(RunSettings) or RunSettings()
-            _prepare_process(settings)
+            prepare_process(settings)
             self._tasks = load_tasks(self._file, settings.root_dir)
         return self._tasks
 
 
-def _prepare_process(settings: RunSettings) -> None:
+def prepare_process(settings: RunSettings) -> None:
     """What the file sees when it is imported: the configuration, and loggers at the levels asked for."""
     from flyte._logging import logger, system_logger
     from flyte._run import init_from_config
@@ -131,7 +131,7 @@ class RunGroup(FolderGroup):
         from flyte.cli._hello import hello
         from flyte.cli._task_command import task_command
 
-        _prepare_process(ctx.find_object(RunSettings) or RunSettings())
+        prepare_process(ctx.find_object(RunSettings) or RunSettings())
         return task_command(_HELLO, hello)
 
 

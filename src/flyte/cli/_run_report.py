@@ -51,6 +51,7 @@ class Outcome:
                 "failed": self.actions.failed,
                 "aborted": self.actions.aborted,
             },
+            "cache": {"hit": self.actions.hits, "miss": self.actions.misses},
             "outputs": more.get("outputs"),
             "error": more.get("error"),
         }
@@ -74,6 +75,8 @@ def report_succeeded(session: Session, outcome: Outcome, run: LocalRun) -> None:
         return
     lines = _output_lines(run)
     actions = show_count(outcome.actions.total, "action")
+    if outcome.actions.hits:
+        actions += f" ({outcome.actions.hits:,} from the cache)"
     head = f"Run {outcome.run_name} succeeded in {show_duration(outcome.elapsed_s)}, {actions}"
     if is_terminal(sys.stdout):
         print(paint(f"✓ {head}", sys.stdout, fg="green"), *(f"  {line}" for line in lines), sep="\n")
@@ -149,15 +152,15 @@ def _deepest(failed: list[StoredAction]) -> StoredAction | None:
     return origin
 
 
-def report_aborted(session: Session, outcome: Outcome) -> None:
-    """That the run is over, on stderr."""
+def report_aborted(session: Session, outcome: Outcome, why: str = "") -> None:
+    """That the run is over, on stderr; `why` where another process has ended it."""
     if session.output.is_document:
         print_document(outcome.document("aborted"), session.output)
     if not outcome.run_name:
         text = "Aborted before the run began."
     else:
         text = (
-            f"Run {outcome.run_name} aborted after {show_duration(outcome.elapsed_s)}. "
+            f"Run {outcome.run_name} aborted after {show_duration(outcome.elapsed_s)}{f': {why}' if why else ''}. "
             f"How far it came: flyte get action {outcome.run_name}"
         )
     print(paint(text, sys.stderr, fg="yellow"), file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from flyte._store.reader import RunFilter, StoreReader
 from flyte._store.records import StoredAction, StoredRun
+from flyte.cli._cache_words import cache_document, cache_text
 from flyte.cli._documents import Column, print_details, print_document, print_table
 from flyte.cli._literals import inputs_of, outputs_of, show_value
 from flyte.cli._moments import show_duration, show_local
@@ -64,7 +65,8 @@ def show_runs(query: RunQuery, output: OutputFormat) -> None:
     """The runs that match, as a table or a JSON list."""
     with open_store() as store:
         if store is None:
-            note(nothing_recorded().capitalize())
+            text = nothing_recorded()
+            note(text[0].upper() + text[1:])
             runs = []
         else:
             runs = list(islice(query.select(store), query.limit + 1))
@@ -126,6 +128,7 @@ def show_run(name: str, output: OutputFormat) -> None:
         inputs = inputs_of(store.load_inputs(root)) if root else {}
         outputs = outputs_of(store.load_outputs(root)) if root else {}
         counts = store.count_actions(run)
+        cached = store.count_cache_statuses(run)
     if output.is_document:
         tasks = {task: {phase.value: number for phase, number in phases.items()} for task, phases in counts.items()}
         more = {
@@ -134,6 +137,7 @@ def show_run(name: str, output: OutputFormat) -> None:
             "outputs": outputs,
             "error": error_document(root.error if root else None),
             "tasks": tasks,
+            "cache": cache_document(cached),
         }
         print_document({**_document(run), **more}, output)
         return
@@ -149,6 +153,7 @@ def show_run(name: str, output: OutputFormat) -> None:
         ("Actions", f"{task}: {', '.join(f'{number:,} {phase.value}' for phase, number in phases.items())}")
         for task, phases in counts.items()
     ]
+    pairs.append(("Cache", cache_text(cached)))
     print_details(pairs)
 
 

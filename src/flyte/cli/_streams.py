@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from threading import Lock
 from typing import IO, Any
+
+from flyte._logging import stream_handlers
 
 
 class Lines:
@@ -119,7 +120,7 @@ def in_place_of(stand_ins: Mapping[str, LineStream | WatchedInput]) -> Iterator[
     line_streams = [each for each in stand_ins.values() if isinstance(each, LineStream)]
     handlers = [
         (handler, handler.setStream(stand_in))
-        for handler in _stream_handlers()
+        for handler in stream_handlers()
         for stand_in in line_streams
         if handler.stream is stand_in.stream
     ]
@@ -135,14 +136,6 @@ def in_place_of(stand_ins: Mapping[str, LineStream | WatchedInput]) -> Iterator[
         for handler, stream in handlers:
             if isinstance(handler.stream, LineStream):
                 handler.setStream(stream)
-
-
-def _stream_handlers() -> Iterator[logging.StreamHandler[Any]]:
-    loggers = [logging.getLogger(), *(each for each in logging.root.manager.loggerDict.values())]
-    for logger in loggers:
-        for handler in getattr(logger, "handlers", ()):
-            if isinstance(handler, logging.StreamHandler):
-                yield handler
 
 
 @contextmanager

@@ -99,6 +99,11 @@ class InputOption(click.RichOption):
         self.absent = absent
         self._shown = shown
 
+    def show_recorded(self, text: str | None) -> None:
+        """Help shows this as what the input is when the option is not given."""
+        self._shown = text
+        self.show_default = text is not None
+
     def get_default(self, ctx: click.Context, call: bool = True) -> Any:
         # The task knows its default itself; here it is only shown.
         return None if call else self._shown

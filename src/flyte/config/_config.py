@@ -129,11 +129,17 @@ class LocalConfig:
         persistence: Keep a history of them.
         tracked: Report them to the control plane.
         tracked_strict: Failing to report one is an error.
+        retention_days: Runs that ended longer ago are deleted; None keeps them.
+        retention_runs: Only so many of the newest runs are kept; None keeps all.
     """
 
     persistence: bool = field(default=False, metadata=_read_from("local.persistence", _values.flag))
     tracked: bool = field(default=False, metadata=_read_from("local.tracked", _values.flag))
     tracked_strict: bool = field(default=False, metadata=_read_from("local.tracked_strict", _values.flag))
+    retention_days: float | None = field(
+        default=None, metadata=_read_from("local.retention_days", _values.positive_number)
+    )
+    retention_runs: int | None = field(default=None, metadata=_read_from("local.retention_runs", _values.count))
 
     @classmethod
     def auto(cls, config_file: Union[str, Path, ConfigFile, None] = None) -> LocalConfig:

@@ -6,6 +6,7 @@ Each parser takes a string, or what YAML made of it, and raises `ValueError` say
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -63,6 +64,25 @@ def mapping(raw: Any) -> dict[str, str]:
     if not all(separator for _, separator, _ in pairs):
         raise ValueError("expected a mapping, a JSON object, or name=value pairs separated by commas")
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def positive_number(raw: Any) -> float:
+    """A number above 0."""
+    try:
+        number = float(raw)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(raw, bool) or not 0 < number < math.inf:
+        raise ValueError("expected a number above 0")
+    return number
+
+
+def count(raw: Any) -> int:
+    """A whole number from 1."""
+    number = positive_number(raw)
+    if not number.is_integer():
+        raise ValueError("expected a whole number from 1")
+    return int(number)
 
 
 def one_of(*choices: str) -> Callable[[Any], Any]:

@@ -47,6 +47,8 @@ def from_code(code: str, message: str, worker: str | None = None, kind: ErrorKin
     if "|" in code:
         code = code.partition("|")[2]
     if kind == "system":
+        if code == "StoreError":
+            return _platform.StoreError(message)
         system = GPUFaultSystemError if code in GPU_FAULT_CODES else RuntimeSystemError
         return system(code, message, worker)
     if kind != "user" or code == "Unknown":

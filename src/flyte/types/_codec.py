@@ -121,6 +121,20 @@ class InterfaceCodec:
             self._fill_defaults(kwargs)
         return kwargs
 
+    def decode_given(self, inputs: Inputs) -> dict[str, Any]:
+        """The arguments that the message holds, all of them inputs of the task; no defaults.
+
+        Raises:
+            TypeTransformerFailedError: a literal does not fit its annotation.
+        """
+        kwargs: dict[str, Any] = {}
+        for named in inputs.literals:
+            try:
+                kwargs[named.name] = self._readers[named.name](named.value)
+            except TypeTransformerFailedError as error:
+                raise self._undecodable(named.name, named.value, error) from error
+        return kwargs
+
     def encode_outputs(self, value: Any) -> Outputs:
         """The message for what the task's function returned.
 

@@ -60,6 +60,24 @@ CREATE TABLE action (
     UNIQUE (run_id, name)
 ) STRICT;
 
+-- Attempts that another one has followed; the last attempt of an action is what its own row says.
+CREATE TABLE attempt (
+    action_id  INTEGER NOT NULL,
+    attempt_no INTEGER NOT NULL,
+    phase      INTEGER NOT NULL,
+    started_us INTEGER,
+    ended_us   INTEGER,
+    error      TEXT,
+    PRIMARY KEY (action_id, attempt_no)
+) STRICT, WITHOUT ROWID;
+
+-- Whoever starts another attempt, by a retry or a resume, writes the row of the action and keeps the one before by that.
+CREATE TRIGGER attempt_followed BEFORE UPDATE ON action WHEN new.attempt_no > old.attempt_no
+BEGIN
+    INSERT INTO attempt (action_id, attempt_no, phase, started_us, ended_us, error)
+    VALUES (old.action_id, old.attempt_no, old.phase, old.started_us, old.ended_us, old.error);
+END;
+
 CREATE TABLE cache_entry (
     cache_key    TEXT    PRIMARY KEY,
     task_name    TEXT    NOT NULL,
@@ -116,5 +134,23 @@ CREATE TABLE abort_request (
 
 -- Runs that are out of sight while their actions and files are deleted.
 CREATE TABLE deleted_run (
-    run_id INTEGER PRIMARY KEY
+    run_id INTEGER PRIMARY KEY,
+    name   TEXT    NOT NULL,
+    -- Where its files are, relative to the home.
+    folder TEXT    NOT NULL
+) STRICT;
+
+-- What an action of kind condition asks people, and what they answered.
+CREATE TABLE condition (
+    action_id   INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    prompt      TEXT    NOT NULL,
+    prompt_type TEXT    NOT NULL,
+    -- Name of the Python type of the answer: bool, int, float or str.
+    data_type   TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    expires_us  INTEGER,
+    -- JSON.
+    answer      TEXT,
+    answered_us INTEGER
 ) STRICT;

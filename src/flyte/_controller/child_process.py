@@ -1,0 +1,271 @@
+"""Sync tasks with a time limit: each attempt in a process of its own, since a thread cannot be stopped.
+
+The process is a fresh interpreter that imports the task (a fork would inherit the locks of our threads as they happen
+to be). What the task calls and traces comes back here as requests; the engine does the same for them as for any call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flyteidl2.task.common_pb2 import Inputs, Outputs
+
+from flyte._context import ActionScope
+from flyte._controller.calls import Call
+from flyte._controller.child_messages import (
+    LENGTH_BYTES,
+    Answer,
+    Cancel,
+    ConditionAsk,
+    ConditionWait,
+    Ended,
+    Printed,
+    Ready,
+    Request,
+    Start,
+    TaskCall,
+    TraceBegin,
+    TraceBegun,
+    TraceEnd,
+    Wanted,
+    frame,
+    length_of,
+)
+from flyte._controller.child_tasks import TaskReference
+from flyte._controller.conditions import Asked
+from flyte._controller.failures import error_of, failure_of
+from flyte._controller.limits import time_limit
+from flyte._controller.local_run import LocalRunSpec
+from flyte._controller.process_slots import ProcessSlots
+from flyte._controller.streams import terminal
+from flyte._controller.threads import ThreadPool
+from flyte._controller.trace_calls import OpenTrace, RecordedTrace
+from flyte._engine.attempts import Failure
+from flyte._logging import logger, system_logger
+from flyte.models import GroupData
+
+if TYPE_CHECKING:
+    from flyte._controller.local import LocalController
+
+START_LIMIT_S = 120.0
+"""How long the imports of a task may take; `max_runtime` counts from the moment they are done."""
+
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from flyte._controller.child_main import main; main(int(sys.argv[1]))"
+)
+
+
+class ChildProcesses:
+    """Runs attempts of one run in processes, on the engine's loop."""
+
+    def __init__(self, spec: LocalRunSpec, controller: LocalController, threads: ThreadPool) -> None:
+        self.controller = controller
+        self.threads = threads
+        self.slots = ProcessSlots()
+        self._spec = spec
+
+    async def attempt(self, call: Call, scope: ActionScope, reference: TaskReference) -> Outputs | Failure:
+        """One attempt at `call` in a process; when this returns or raises, nothing of the process is left."""
+        await self.slots.take()
+        try:
+            if call.queue_limit is not None:
+                call.queue_limit.runs()
+            return await _Child(self, call, scope).run(self._start(call, scope, reference))
+        finally:
+            self.slots.give_back()
+
+    def _start(self, call: Call, scope: ActionScope, reference: TaskReference) -> Start:
+        bare = replace(call.record, inputs=None, outputs=None, error=None)
+        group = scope.attempt.group
+        return Start(
+            task=reference,
+            inputs=call.inputs.SerializeToString(deterministic=True),
+            spec=self._spec,
+            record=bare,
+            group=group.name if group else None,
+            custom_context=dict(scope.custom_context),
+            argv=sys.argv,
+            log_levels=(system_logger.level, logger.level),
+        )
+
+
+class _Child:
+    """One process, from its start until nothing of it is left.
+
+    It leads a process group, with which whatever it has started is killed too.
+    """
+
+    def __init__(self, processes: ChildProcesses, call: Call, scope: ActionScope) -> None:
+        self._processes = processes
+        self._controller = processes.controller
+        self._call = call
+        self._scopes = {scope.action_name: scope}
+        self._traces: dict[str, OpenTrace] = {}
+        self._conditions: list[Asked] = []
+        self._requests: dict[int, asyncio.Task[None]] = {}
+        self._is_ready = False
+
+    async def run(self, start: Start) -> Outputs | Failure:
+        ours, childs = socket.socketpair()
+        with childs:
+            try:
+                self._reader, self._writer = await asyncio.open_connection(sock=ours)
+            except BaseException:
+                ours.close()
+                raise
+            command = [sys.executable, *_interpreter_flags(), "-c", _BOOT, str(childs.fileno()), json.dumps(sys.path)]
+            # It blocks the loop for a millisecond; on a thread, an abort could come between its start and its end.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=[childs.fileno()], process_group=0
+            )
+        try:
+            try:
+                async with asyncio.timeout(START_LIMIT_S) as self._limit:
+                    self._writer.write(frame(start))
+                    return await self._converse()
+            except TimeoutError:
+                if not self._limit.expired():
+                    raise
+                return self._too_late()
+        finally:
+            self._kill()
+            await self._clean_up()
+
+    async def _converse(self) -> Outputs | Failure:
+        while True:
+            try:
+                head = await self._reader.readexactly(LENGTH_BYTES)
+                message = pickle.loads(await self._reader.readexactly(length_of(head)))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return await self._died()
+            match message:
+                case Printed(name, text):
+                    attempt = self._scopes[self._call.record.name].attempt
+                    self._controller.output.write(attempt, name, text, terminal(name))
+                case Request(request_no, wanted):
+                    self._requests[request_no] = asyncio.ensure_future(self._answer(request_no, wanted))
+                case Cancel(request_no):
+                    if request_no in self._requests:
+                        self._requests[request_no].cancel()
+                case Ready():
+                    bound_s = self._call.task.timeout.max_runtime_s
+                    now = asyncio.get_running_loop().time()
+                    self._limit.reschedule(None if bound_s is None else now + bound_s)
+                    self._is_ready = True
+                case Ended(outputs, failure):
+                    return failure or Outputs.FromString(outputs or b"")
+
+    async def _answer(self, request_no: int, wanted: Wanted) -> None:
+        try:
+            with self._processes.slots.lent():
+                answer = Answer(request_no, await self._value(wanted))
+        except asyncio.CancelledError:
+            answer = Answer(request_no, failure=Failure("ActionAbortedError", "user", "the call was aborted."))
+        except Exception as error:
+            # Its own frames are those of this engine; the code that made the call is in the child.
+            failure = replace(failure_of(error), traceback=getattr(error, "remote_traceback", None))
+            answer = Answer(request_no, failure=failure)
+        self._requests.pop(request_no, None)
+        self._writer.write(frame(answer))
+
+    async def _value(self, wanted: Wanted) -> Any:
+        tracer = self._controller.tracer
+        match wanted:
+            case TaskCall(action_name, task, inputs, group, custom_context):
+                scope = self._scope(action_name, group, custom_context)
+                called = self._controller.submit_encoded(scope, pickle.loads(task), Inputs.FromString(inputs))
+                return (await called).SerializeToString(deterministic=True)
+            case TraceBegin(action_name, function_name, inputs, group, custom_context):
+                scope = self._scope(action_name, group, custom_context)
+                begun = await tracer.begin(scope, _TracedThere(function_name), {"": inputs})  # type: ignore[arg-type]
+                if isinstance(begun, RecordedTrace):
+                    return TraceBegun(outputs=begun.value)
+                self._scopes[begun.scope.action_name] = begun.scope
+                self._traces[begun.scope.action_name] = begun
+                return TraceBegun(begun.scope.action_name)
+            case TraceEnd(action_name, outputs, failure):
+                error: BaseException | None = error_of(failure) if failure else None
+                if outputs is None and failure is None:
+                    error = asyncio.CancelledError()
+                await tracer.end(self._traces.pop(action_name), outputs, error)  # type: ignore[arg-type]
+                return None
+            case ConditionAsk(action_name, question, group, custom_context):
+                scope = self._scope(action_name, group, custom_context)
+                self._conditions.append(await self._controller.conditions.ask(scope, question))
+                return len(self._conditions) - 1
+            case ConditionWait(condition_no):
+                return await self._conditions[condition_no].answer()
+
+    def _scope(self, action_name: str, group: str | None, custom_context: Mapping[str, str]) -> ActionScope:
+        derived_group = GroupData(group) if group else None
+        return self._scopes[action_name].derive(group=derived_group, custom_context=custom_context)
+
+    def _too_late(self) -> Failure:
+        bound_s = self._call.task.timeout.max_runtime_s
+        if self._is_ready and bound_s is not None:
+            return time_limit(self._call.task, "MAX_RUNTIME_EXCEEDED", bound_s)
+        message = f"the process of task {self._call.task.name!r} had not imported it after {START_LIMIT_S:g} s."
+        return Failure("ProcessNotStarted", "system", message)
+
+    async def _died(self) -> Failure:
+        code = await self._processes.threads.run(self._process.wait)
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        message = f"the process of task {self._call.task.name!r} {how} before the task returned."
+        return Failure("ProcessDied", "user", message, worker="user")
+
+    def _kill(self) -> None:
+        # The group exists as long as its leader is not waited for, even if that has ended.
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _clean_up(self) -> None:
+        requests = list(self._requests.values())
+        for request in requests:
+            request.cancel()
+        if requests:
+            await asyncio.wait(requests)
+        for trace in list(self._traces.values()):
+            await self._controller.tracer.end(trace, None, asyncio.CancelledError())  # type: ignore[arg-type]
+        self._writer.close()
+        await self._processes.threads.run(partial(self._process.wait))
+
+
+class _TracedThere:
+    """A traced function in the child, as the tracer here sees it: arguments and result come serialized."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.codec = self
+
+    def encode_inputs(self, arguments: Mapping[str, bytes]) -> Inputs:
+        """The inputs in the message that the child has sent."""
+        return Inputs.FromString(arguments[""])
+
+    def encode_outputs(self, data: bytes) -> Outputs:
+        """The outputs in it."""
+        return Outputs.FromString(data)
+
+    def decode_outputs(self, outputs: Outputs) -> bytes:
+        """What the child decodes."""
+        data: bytes = outputs.SerializeToString(deterministic=True)
+        return data
+
+
+def _interpreter_flags() -> list[str]:
+    """The options of this interpreter, such as `-O` and `-W`."""
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags

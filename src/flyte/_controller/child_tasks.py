@@ -1,0 +1,130 @@
+"""Which tasks can run in a process of their own, and how that process finds them."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flyte._controller.calls import Task
+from flyte._controller.hooks import has_hooks
+from flyte.errors import ModuleLoadError, RuntimeUserError
+
+_CHILDS_MAIN = "__mp_main__"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReference:
+    """A task, for another process that imports the same code.
+
+    Attributes:
+        pickled: The task by the name it has in its module, with what `override` changed.
+        file: The module's file.
+        main: How `multiprocessing` imports the program's own file, where the task is declared there.
+        code_version: Of the task here; the other process must find the same.
+    """
+
+    pickled: bytes
+    module: str
+    file: str | None
+    main: Mapping[str, str] | None
+    code_version: str
+
+
+def reference_of(task: Task) -> TaskReference | None:
+    """A reference to a sync task; None where another process could not import it: in a function body, a notebook."""
+    name = task.func.__module__
+    module = sys.modules.get(name)
+    if has_hooks(task) or module is None or not sys.executable:
+        return None
+    main = None
+    if name == "__main__":
+        main = _how_to_import_main(module, task)
+        if main is None:
+            return None
+    try:
+        pickled = pickle.dumps(task)
+    except Exception:
+        # Whatever a local function, or a setting of an override, raises.
+        return None
+    return TaskReference(pickled, name, getattr(module, "__file__", None), main, task.code_version)
+
+
+def _how_to_import_main(main: ModuleType, task: Task) -> Mapping[str, str] | None:
+    if main.__spec__ is not None and main.__spec__.name:
+        return {"init_main_from_name": main.__spec__.name}
+    file, source = getattr(main, "__file__", None), task.source_file
+    if file is None or source is None or not Path(file).exists() or Path(file).resolve() != Path(source).resolve():
+        # An interactive session.
+        return None
+    return {"init_main_from_path": str(Path(file).resolve())}
+
+
+def load_task(reference: TaskReference) -> Any:
+    """The task, its module imported in this process.
+
+    Raises:
+        ModuleLoadError: the module cannot be imported, or holds no such task.
+        RuntimeUserError: code `CodeChanged`; the task's code is not what it was in the process that wants it run.
+    """
+    try:
+        if reference.main is not None:
+            from multiprocessing.spawn import prepare
+
+            prepare(dict(reference.main))
+            _call_it_main(sys.modules["__main__"])
+        else:
+            _import(reference.module, reference.file)
+        task = pickle.loads(reference.pickled)
+    except Exception as error:
+        raise ModuleLoadError(
+            f"{reference.file or reference.module} cannot be imported in the process of a sync task with a time limit: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if task.code_version != reference.code_version:
+        raise RuntimeUserError(
+            "CodeChanged",
+            f"the code of task {task.name!r} in {reference.file or reference.module} has changed since this run "
+            "imported it, and a sync task with a time limit is imported again for each attempt: start another run.",
+        )
+    return task
+
+
+def _import(name: str, file: str | None) -> None:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if file is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+    else:
+        if file is None or getattr(module, "__file__", None) == file:
+            return
+    # A file that was imported by its path, as test runners do; what its name says are packages may be none.
+    folder = Path(file)
+    for package in reversed([name[:end] for end, character in enumerate(name) if character == "."]):
+        folder = folder.parent
+        if package not in sys.modules:
+            sys.modules[package] = ModuleType(package)
+            sys.modules[package].__path__ = [str(folder)]
+    spec = spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+
+
+def _call_it_main(module: ModuleType) -> None:
+    """What the program's file declares says that it is from `__main__`, as in the process that wants the task run.
+
+    Else what is pickled or named here would differ from what is pickled there.
+    """
+    for value in list(vars(module).values()):
+        for each in (value, getattr(value, "func", None)):
+            if getattr(each, "__module__", None) == _CHILDS_MAIN:
+                each.__module__ = "__main__"

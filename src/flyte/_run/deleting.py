@@ -1,0 +1,87 @@
+"""Deleting runs with everything they left in the store and in their folders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flyte._controller.local_run import RUNS_FOLDER
+from flyte._engine.retention import RunAge
+from flyte._store.deletion import bury, delete_unused_cache_files, finish, give_space_back, unfinished
+from flyte._store.reader import StoreReader
+from flyte._store.records import StoredRun
+from flyte._store.writer import Writer
+from flyte.errors import RuntimeUserError
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion did.
+
+    Attributes:
+        store_bytes: By how much the database got smaller.
+        is_finished: False when it was cut short; the next deletion goes on.
+    """
+
+    runs: int
+    actions: int
+    store_bytes: int
+    is_finished: bool = True
+
+
+def run_ages(reader: StoreReader) -> list[RunAge]:
+    """All runs as retention sees them, newest first."""
+    return [RunAge(run_id, ended_us) for run_id, _, ended_us in reader.list_run_ages()]
+
+
+def check_deletable(run: StoredRun) -> None:
+    """Nothing, when nobody executes the run.
+
+    Raises:
+        RuntimeUserError: code `RunIsOwned`.
+    """
+    if not run.phase.is_terminal and not run.is_interrupted:
+        raise RuntimeUserError(
+            "RunIsOwned",
+            f"run {run.name!r} is being executed by process {run.owner.pid} on {run.owner.host}: wait for it, or end "
+            f"it with `flyte abort run {run.name}`.",
+        )
+
+
+def delete_runs(home: Path, runs: Iterable[StoredRun], within_s: float | None = None) -> Deleted:
+    """The runs are gone, except those that somebody resumed since they were looked at; so is what was left of others.
+
+    Args:
+        home: Of the store.
+        runs: As they were read.
+        within_s: Start on no further run after so many seconds.
+
+    Raises:
+        RuntimeUserError: code `RunIsOwned`, one of them is being executed; those before it are gone.
+    """
+    give_up_at = None if within_s is None else time.monotonic() + within_s
+
+    def is_late() -> bool:
+        return give_up_at is not None and time.monotonic() > give_up_at
+
+    count = actions = 0
+    # Its own, not that of a run that goes on: what waits for this thread must not wait for a deletion.
+    writer = Writer(home)
+    try:
+        for run in runs:
+            if is_late():
+                return Deleted(count, actions, 0, is_finished=False)
+            check_deletable(run)
+            count += bool(writer.write(bury(run, f"{RUNS_FOLDER}/{run.name}")))
+            actions += _finish_all(writer)
+        actions += _finish_all(writer)
+        writer.write(delete_unused_cache_files(home))
+        return Deleted(count, actions, give_space_back(writer))
+    finally:
+        writer.close()
+
+
+def _finish_all(writer: Writer) -> int:
+    return sum(finish(writer, grave) for grave in unfinished(writer.home))

@@ -1,0 +1,64 @@
+"""`flyte delete`: what is recorded and no longer wanted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import rich_click as click
+
+from flyte.cli._commands import Command, Group
+from flyte.cli._options import duration
+from flyte.cli._session import current_session
+
+_ABSENT = ("app", "devbox", "secret", "trigger")
+
+
+@click.group(
+    cls=Group,
+    absent=dict.fromkeys(_ABSENT, "needs a control plane, which this release has no client for yet."),
+)
+def delete() -> None:
+    """Delete what is recorded on this machine."""
+
+
+@delete.command(cls=Command, name="cache")
+@click.option("--task", "task_name", metavar="NAME", help="Only results of this task.")
+@click.option("--older-than", type=duration, metavar="DURATION", help="Only results kept longer ago, for example 7d.")
+@click.option("--all", "is_all", is_flag=True, help="All results.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete_cache(task_name: str | None, older_than: timedelta | None, is_all: bool, dry_run: bool, yes: bool) -> None:
+    """Delete results kept for later calls. Records of runs, with their own outputs, stay."""
+    from flyte.cli._cache_views import Deletion, delete_kept
+
+    if is_all == bool(task_name or older_than is not None):
+        raise click.UsageError("say which results to delete: --task and --older-than select some, --all takes all.")
+    delete_kept(Deletion(task_name, older_than, is_dry_run=dry_run, is_confirmed=yes), current_session().output)
+
+
+@delete.command(cls=Command, name="local-cache")
+def delete_local_cache() -> None:
+    """Delete all results kept for later calls, without asking: `flyte delete cache --all --yes`."""
+    from flyte.cli._cache_views import clear_kept
+
+    clear_kept(current_session().output)
+
+
+@delete.command(cls=Command, name="run")
+@click.argument("names", metavar="[RUN]...", nargs=-1)
+@click.option("--older-than", type=duration, metavar="DURATION", help="Runs that ended longer ago, for example 30d.")
+@click.option(
+    "--keep", type=click.IntRange(min=0), metavar="N", help="All but the newest N runs; with --older-than, both."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete_run(
+    names: tuple[str, ...], older_than: timedelta | None, keep: int | None, dry_run: bool, yes: bool
+) -> None:
+    """Delete runs with their actions, inputs, outputs and files. Cached results stay."""
+    from flyte.cli._run_deletion import RunDeletion, delete_recorded
+
+    if bool(names) == (older_than is not None or keep is not None):
+        raise click.UsageError("say which runs to delete: name them, or select some with --older-than and --keep.")
+    deletion = RunDeletion(names, older_than, keep, is_dry_run=dry_run, is_confirmed=yes)
+    delete_recorded(deletion, current_session().output)

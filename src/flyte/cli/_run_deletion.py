@@ -1,0 +1,91 @@
+"""`flyte delete run`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import click
+
+from flyte._engine.retention import Retention, older_than_all_bounds
+from flyte._run.deleting import check_deletable, delete_runs, run_ages
+from flyte._store.reader import StoreReader
+from flyte._store.records import StoredRun
+from flyte.cli._documents import print_document
+from flyte.cli._errors import CommandError
+from flyte.cli._moments import show_count
+from flyte.cli._recorded import nothing_recorded, open_store
+from flyte.cli._session import OutputFormat
+from flyte.cli._terminal import is_terminal, note
+from flyte.config import home
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunDeletion:
+    """The options of `flyte delete run`."""
+
+    names: tuple[str, ...] = ()
+    older_than: timedelta | None = None
+    keep: int | None = None
+    is_dry_run: bool = False
+    is_confirmed: bool = False
+
+    def select(self, store: StoreReader) -> list[StoredRun]:
+        """The runs that are meant, newest first where none is named.
+
+        Raises:
+            RunNotFoundError: one that is named is not there.
+            RuntimeUserError: one that is named is being executed.
+        """
+        if self.names:
+            named = [store.load_run(name) for name in dict.fromkeys(self.names)]
+            for each in named:
+                check_deletable(each)
+            return named
+        age_us = None if self.older_than is None else self.older_than // timedelta(microseconds=1)
+        bounds = Retention(age_us, self.keep)
+        run_ids = older_than_all_bounds(run_ages(store), bounds, time.time_ns() // 1000)
+        return [run for run_id in run_ids if (run := store.find_run(run_id)) is not None]
+
+
+def delete_recorded(deletion: RunDeletion, output: OutputFormat) -> None:
+    """The runs that the options select are gone, and it is said how many.
+
+    Raises:
+        CommandError: nothing is recorded where one is named; it has to be confirmed, and nobody is there to ask.
+    """
+    with open_store() as store:
+        if store is None and deletion.names:
+            raise CommandError(f"there is no run {deletion.names[0]!r}: {nothing_recorded()}")
+        runs = deletion.select(store) if store else []
+        actions = sum(sum(sum(of.values()) for of in store.count_actions(run).values()) for run in runs) if store else 0
+    names = [run.name for run in runs]
+    store_bytes = 0
+    if runs and not deletion.is_dry_run:
+        if not deletion.is_confirmed:
+            _confirm(names)
+        deleted = delete_runs(home(), runs)
+        actions, store_bytes = deleted.actions, deleted.store_bytes
+    if output.is_document:
+        document = {"runs": names, "actions": actions, "store_bytes": store_bytes, "is_dry_run": deletion.is_dry_run}
+        print_document(document, output)
+    elif runs:
+        verb = "Would delete" if deletion.is_dry_run else "Deleted"
+        print(f"{verb} {show_count(len(runs), 'run')} with {show_count(actions, 'action')}: {_some(names)}")
+    else:
+        note("No run is selected. Runs that are open are only deleted by name.")
+
+
+def _confirm(names: list[str]) -> None:
+    total = show_count(len(names), "run")
+    if not is_terminal(sys.stdin):
+        raise CommandError(f"this deletes {total}: confirm it with --yes, or see which with --dry-run.")
+    click.confirm(f"Delete {total} ({_some(names)})?", abort=True, err=True)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
