@@ -166,9 +166,7 @@ def test_its_calls_and_traces_are_actions_like_those_of_a_thread(flyte_home: Pat
         assert (there[task_name].inputs, there[task_name].outputs) == (here[task_name].inputs, here[task_name].outputs)
 
 
-def test_what_it_prints_is_in_its_log_and_in_the_terminal(
-    flyte_home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_it_prints_is_in_its_log_and_in_the_terminal(flyte_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flyte.with_runcontext(name="r").run(prints)
     kept = sorted(line.text for line in LogReader(flyte_home, "r", "a0", 1).new_lines())
     assert kept == ["WARNING flyte.user: logged", "to stderr", "to stdout"]

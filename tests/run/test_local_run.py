@@ -767,3 +767,33 @@ def test_log_levels_are_set_where_they_are_given(monkeypatch: pytest.MonkeyPatch
     assert flyte.logger.level == 37
     flyte.init(user_log_level=38)
     assert flyte.logger.level == 38
+
+
+class Lump:
+    """An object that only a pickle can carry, too large for a literal."""
+
+    def __init__(self, size: int) -> None:
+        self.content = b"x" * size
+
+    def __sizeof__(self) -> int:
+        return len(self.content)
+
+
+@env.task
+async def weigh(lump: Lump, note: str = "") -> int:
+    return len(lump.content)
+
+
+@pytest.mark.filterwarnings("ignore:Type")
+def test_a_large_pickle_may_be_an_input_of_the_root_task(flyte_home: Path) -> None:
+    run = flyte.run(weigh, Lump(50_000))
+    assert run.outputs().o0 == 50_000
+    assert any(Path(run.url, "raw").rglob("*"))
+    assert len(run.inputs()["lump"].content) == 50_000
+
+
+@pytest.mark.filterwarnings("ignore:Type")
+def test_nothing_of_a_run_stays_that_could_not_start(flyte_home: Path) -> None:
+    with pytest.raises(TypeError, match="note"):
+        flyte.run(weigh, Lump(50_000), note=5)  # type: ignore[arg-type]
+    assert not list(flyte_home.glob("runs/*"))

@@ -125,7 +125,9 @@ def test_tasks_that_run_at_once_print_whole_lines_with_their_names(capsys: pytes
 
     flyte.run(meeting)
     lines = capsys.readouterr().out.splitlines()
-    assert sorted(re.sub(r"\w{6}", "NAME", line) for line in lines) == [f"[meets NAME] {text} and out" for text in "abc"]
+    assert sorted(re.sub(r"\w{6}", "NAME", line) for line in lines) == [
+        f"[meets NAME] {text} and out" for text in "abc"
+    ]
 
 
 def test_the_streams_are_as_they_were_after_the_run(flyte_home: Path) -> None:
@@ -179,7 +181,9 @@ def test_a_forked_child_writes_to_the_terminal_and_not_to_the_log(
     assert texts(flyte_home) == []
 
 
-def test_a_log_that_cannot_be_written_takes_nothing_with_it(flyte_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_cannot_be_written_takes_nothing_with_it(
+    flyte_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     @env.task
     async def in_the_way() -> str:
         log_path(flyte_home, "r", "a0", 1).parent.write_text("a file where the folder would be")

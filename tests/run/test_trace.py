@@ -4,11 +4,13 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import flyte
+from flyte._store.reader import StoreReader
 from flyte._store.records import ActionKind
 from flyte.errors import RuntimeUserError, TaskDefinitionError
 from flyte.models import ActionPhase
@@ -257,3 +259,31 @@ def test_large_results_are_recorded_in_files() -> None:
 
     assert flyte.run(task).outputs().o0 == 100_000
     assert CALLS == ["large"]
+
+
+@flyte.trace
+def large(text: str, times: int) -> str:
+    CALLS.append(times)
+    return text * times
+
+
+@env.task(max_inline_io_bytes=1_000)
+async def passes_large_values(size: int, times: int) -> str:
+    return large("x" * size, times)
+
+
+@pytest.mark.parametrize(("side", "size", "times"), [("inputs", 2_000, 1), ("outputs", 10, 200)])
+def test_inputs_and_outputs_over_the_limit_of_the_task_are_refused(side: str, size: int, times: int) -> None:
+    with pytest.raises(RuntimeUserError, match=f"the {side} of the traced function 'large' take 2,0") as caught:
+        flyte.with_runcontext(name="large").run(passes_large_values, size=size, times=times)
+    assert caught.value.code == "InlineIOMaxBytesBreached"
+    assert len(CALLS) == (side == "outputs")
+
+
+def test_a_trace_whose_result_cannot_be_recorded_has_failed(flyte_home: Path) -> None:
+    with pytest.raises(RuntimeUserError):
+        flyte.with_runcontext(name="large").run(passes_large_values, size=10, times=200)
+    with StoreReader(flyte_home) as reader:
+        actions = {action.task_name: action for action in reader.list_actions(reader.load_run("large"))}
+    assert actions["large"].phase is ActionPhase.FAILED
+    assert actions["large"].outputs is None

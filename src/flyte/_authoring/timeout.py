@@ -17,7 +17,7 @@ class Timeout:
 
     Attributes:
         max_runtime: Of one attempt, from the moment it runs.
-        max_queued_time: Of one attempt, until it runs.
+        max_queued_time: Of one attempt, until it runs; what it waits for before the first attempt counts too.
         deadline: Of the action as a whole: all attempts, with the waits between them.
 
     Raises:

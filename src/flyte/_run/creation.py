@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import string
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
@@ -15,6 +17,7 @@ from flyte._controller.local_run import LocalRunSpec, payload_path, run_folder
 from flyte._engine.names import ROOT_ACTION
 from flyte._faults import reach
 from flyte._run.initialization import settings
+from flyte._run.inputs import convert_root_inputs
 from flyte._run.options import RunOptions
 from flyte._run.retention import apply_retention
 from flyte._store.owners import this_process
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
 
 _NAME_ALPHABET = string.ascii_lowercase + string.digits
-_NAME_TRIES = 10
 
 
 def random_run_name() -> str:
@@ -39,41 +41,42 @@ def random_run_name() -> str:
 
 
 def create_run(
-    writer: Writer, options: RunOptions, task: TaskTemplate[Any, Any, Any], inputs: Inputs
-) -> tuple[LocalRunSpec, ActionRecord]:
-    """A new run and its root action, both in the store: from here on the run can be resumed.
+    writer: Writer, options: RunOptions, task: TaskTemplate[Any, Any, Any], convert: Callable[[], Inputs]
+) -> tuple[LocalRunSpec, ActionRecord, Inputs]:
+    """A new run, its root action and its inputs, all in the store: from here on the run can be resumed.
 
     Raises:
-        RunAlreadyExistsError: there is a run of the name that was asked for.
+        RunAlreadyExistsError: there is a run of that name.
         InlineIOMaxBytesBreached: the inputs are larger than the task allows.
+        TypeError: an input does not fit. Nothing was recorded.
+        ValueError: an input is missing or unknown. Nothing was recorded.
     """
+    name = options.name or random_run_name()
+    now_us = time.time_ns() // 1000
+    start_time = options.run_start_time or datetime.now(UTC)
+    spec = local_spec(writer, 0, name, start_time, options)
+    root = _root_record(task, now_us)
+    inputs = convert_root_inputs(spec, root, task, convert)
     data = inputs.SerializeToString(deterministic=True)
     check_inline_size(task, "inputs", len(data))
-    start_time = options.run_start_time or datetime.now(UTC)
-    for _ in range(_NAME_TRIES):
-        name = options.name or random_run_name()
-        now_us = time.time_ns() // 1000
-        root = _root_record(task, now_us)
-        file = None
-        if len(data) <= INLINE_LIMIT_BYTES:
-            root.inputs = data
-        else:
-            # A run of this name may exist: its file must stay as it is.
-            file = root.inputs_file = payload_path(name, ROOT_ACTION, f"inputs-{token_hex(4)}.pb")
-            spill(writer.home, file, data)
-        run_id = writer.write(insert_run(_new_run(options, task, name, start_time, now_us), partial(_row, root)))
-        if run_id is not None:
-            reach("run.created")
-            apply_retention(writer.home)
-            return local_spec(writer, run_id, name, start_time, options), root
+    file = None
+    if len(data) <= INLINE_LIMIT_BYTES:
+        root.inputs = data
+    else:
+        # A run of this name may exist: its file must stay as it is.
+        file = root.inputs_file = payload_path(name, ROOT_ACTION, f"inputs-{token_hex(4)}.pb")
+        spill(writer.home, file, data)
+    run_id = writer.write(insert_run(_new_run(options, task, name, start_time, now_us), partial(_row, root)))
+    if run_id is None:
         if file is not None:
             (writer.home / file).unlink()
-        if options.name:
-            raise RunAlreadyExistsError(
-                f"there already is a run {name!r}: `flyte get run {name}` shows it, `flyte resume {name}` goes on with "
-                "it. Choose another name for a new run, or leave the name out to get a fresh one."
-            )
-    raise RunAlreadyExistsError(f"no free run name was found in {_NAME_TRIES} tries: run again.")
+        raise RunAlreadyExistsError(
+            f"there already is a run {name!r}: `flyte get run {name}` shows it, `flyte resume {name}` goes on with it. "
+            "Choose another name for a new run, or leave the name out to get a fresh one."
+        )
+    reach("run.created")
+    apply_retention(writer.home)
+    return replace(spec, run_id=run_id), root, inputs
 
 
 def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, options: RunOptions) -> LocalRunSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flyte._controller.recall import Recall
@@ -121,9 +122,9 @@ class RerunCall:
         async def start(execution: Execution) -> LocalRun:
             writer = engine().writer()
             source = await asyncio.to_thread(_load, writer, wish)
-            inputs = await asyncio.to_thread(_merged, source, wish.inputs)
             recall, settled = await asyncio.to_thread(_recall, writer, wish, _settled(options, source.run))
-            spec, root = await asyncio.to_thread(create_run, writer, settled, source.task, inputs)
+            convert = partial(_merged, source, wish.inputs)
+            spec, root, inputs = await asyncio.to_thread(create_run, writer, settled, source.task, convert)
             return await execution.carry_out(
                 source.task, inputs, spec, root, writer, runner.progress, recall, options.env_vars
             )

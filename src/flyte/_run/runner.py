@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -62,9 +63,9 @@ class Runner:
 
         async def start(execution: Execution) -> LocalRun:
             named = task.interface.convert_to_kwargs(*args, **kwargs) if args else kwargs
-            inputs = await asyncio.to_thread(task.codec.encode_inputs, named)
             writer = engine().writer()
-            spec, root = await asyncio.to_thread(create_run, writer, self.options, task, inputs)
+            convert = partial(task.codec.encode_inputs, named)
+            spec, root, inputs = await asyncio.to_thread(create_run, writer, self.options, task, convert)
             env_vars = self.options.env_vars
             return await execution.carry_out(task, inputs, spec, root, writer, self.progress, Recall(), env_vars)
 
