@@ -83,7 +83,8 @@ def scope_of_a_run() -> Iterator[ActionScope]:
     def make_context(scope: ActionScope) -> TaskContext:
         return NULL_TASK_CONTEXT
 
-    scope = ActionScope("a0", Submissions(), make_context, custom_context={"team": "a"})
+    controller: Any = Submissions()
+    scope = ActionScope("a0", controller, make_context, custom_context={"team": "a"})
     token = enter_scope(scope)
     try:
         yield scope

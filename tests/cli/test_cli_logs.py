@@ -37,6 +37,15 @@ async def main() -> int:
     print("ends")
     return total
 
+@flyte.trace
+async def traced() -> int:
+    print("traced")
+    return 1
+
+@env.task
+async def calls_a_trace() -> int:
+    return await traced()
+
 @env.task
 async def silent() -> int:
     return 1
@@ -102,6 +111,13 @@ def test_a_run_without_a_line_says_so(flyte: Flyte) -> None:
     shown = flyte("get", "logs", "r")
     assert (shown.exit_code, shown.stdout) == (0, "")
     assert "have printed nothing" in shown.stderr
+
+
+def test_a_trace_points_to_the_task_around_it(flyte: Flyte) -> None:
+    flyte("run", "--local", "--name", "r", "tasks.py", "calls_a_trace")
+    name = json.loads(flyte("-of", "json", "get", "action", "r").stdout)[-1]["name"]
+    assert "is a trace" in flyte("get", "logs", "r", name).stderr
+    assert flyte("get", "logs", "r", "a0").stdout == "traced\n"
 
 
 def test_following_a_document_is_refused(flyte: Flyte, finished: str) -> None:

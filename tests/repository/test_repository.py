@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from importlib import resources
@@ -21,11 +22,14 @@ def text_files() -> Iterator[Path]:
     """The files people wrote: those of the top folder and of `FOLDERS`, without what tools leave there."""
     yield from (path for path in ROOT.glob("*") if path.is_file() and path.name != ".coverage")
     for folder in FOLDERS:
-        for path in (ROOT / folder).rglob("*"):
-            parts = path.relative_to(ROOT).parts
-            temporary = any(part in GENERATED or part.endswith((".tmp", ".egg-info")) for part in parts)
-            if path.is_file() and not temporary:
-                yield path
+        for parent, folders, names in os.walk(ROOT / folder):
+            # In place, so that what tools leave is not even looked into: it may come and go meanwhile.
+            folders[:] = [name for name in folders if not is_temporary(name)]
+            yield from (Path(parent, name) for name in names if not is_temporary(name))
+
+
+def is_temporary(name: str) -> bool:
+    return name in GENERATED or name.endswith((".tmp", ".egg-info"))
 
 
 def links(page: Path) -> set[Path]:

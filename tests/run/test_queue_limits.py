@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_a_task_that_waits_too_long_for_a_thread_is_not_run(flyte_home: Path, no
 
 
 @pytest.mark.parametrize("task", [on_the_loop, longer_than_it_may_wait])
-def test_the_time_it_runs_does_not_count(task: flyte.TaskTemplate[[], int, object]) -> None:
+def test_the_time_it_runs_does_not_count(task: flyte.TaskTemplate[[], int, Any]) -> None:
     assert flyte.run(task).outputs().o0 == 1
 
 
@@ -101,10 +102,14 @@ def test_waiting_for_a_result_that_another_call_computes_counts() -> None:
 
 async def test_what_came_too_late_may_not_run_and_what_runs_is_never_too_late() -> None:
     late, early = QueueLimit(0), QueueLimit(0)
-    with pytest.raises(TimeoutError):
+
+    async def waits_too_long() -> None:
         async with late.timeout:
             late.waits()
             await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await waits_too_long()
     assert not late.runs()
     async with early.timeout:
         early.waits()

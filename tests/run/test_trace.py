@@ -287,3 +287,20 @@ def test_a_trace_whose_result_cannot_be_recorded_has_failed(flyte_home: Path) ->
         actions = {action.task_name: action for action in reader.list_actions(reader.load_run("large"))}
     assert actions["large"].phase is ActionPhase.FAILED
     assert actions["large"].outputs is None
+
+
+def test_a_trace_left_running_is_aborted_when_its_task_ends() -> None:
+    @flyte.trace
+    async def forever() -> int:
+        await asyncio.Event().wait()
+        return 1
+
+    @env.task
+    async def task() -> int:
+        left = asyncio.create_task(forever())
+        await asyncio.sleep(0)
+        assert not left.done()
+        return 1
+
+    run = flyte.run(task)
+    assert [action.phase for action in run.details().actions] == [ActionPhase.SUCCEEDED, ActionPhase.ABORTED]

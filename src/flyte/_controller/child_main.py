@@ -29,7 +29,10 @@ from flyte.report._files import write_report
 
 def main(file_descriptor: int) -> None:
     """Runs one attempt, and ends the process."""
-    channel = Channel(socket.socket(fileno=file_descriptor))
+    connection = socket.socket(fileno=file_descriptor)
+    # A process that the task forks must not keep the engine from seeing that this one has ended.
+    os.register_at_fork(after_in_child=connection.close)
+    channel = Channel(connection)
     start: Start = channel.receive()
     sys.argv = start.argv
     for each, level in zip((system_logger, logger), start.log_levels, strict=True):

@@ -97,6 +97,7 @@ class Ledger:
                 started_us=time.time_ns() // 1000,
                 ended_us=None,
                 error=None,
+                cache_status=0,
             )
             self.recall.keep(record)
         return record

@@ -34,6 +34,9 @@ class _Opened(OpenTrace):
 
     record: ActionRecord
     progress: TaskProgress
+    leftovers: set[asyncio.Task[Any]]
+    """Of the attempt it is in: while it goes on in an asyncio task of its own, that is cancelled with the attempt."""
+    loop_task: asyncio.Task[Any] | None = None
 
 
 class Tracer(TraceCalls[_Opened]):
@@ -46,7 +49,13 @@ class Tracer(TraceCalls[_Opened]):
     async def begin(
         self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]
     ) -> _Opened | RecordedTrace:
-        return await self._here(partial(self._begin, scope, traced, arguments))
+        begun = await self._here(partial(self._begin, scope, traced, arguments))
+        if isinstance(begun, _Opened) and self._is_on_loop():
+            here = asyncio.current_task()
+            if here is not None and here is not scope.attempt.loop_task:
+                begun.loop_task = here
+                begun.leftovers.add(here)
+        return begun
 
     def begin_blocking(
         self, scope: ActionScope, traced: TracedFunction, arguments: dict[str, Any]
@@ -135,7 +144,7 @@ class Tracer(TraceCalls[_Opened]):
             attempt=parent.inside_trace(record, progress),
         )
         reach("trace.started")
-        return _Opened(traced, inside, record, progress), spill
+        return _Opened(traced, inside, record, progress, parent.others), spill
 
     async def _end(self, opened: _Opened, value: Any, error: BaseException | None) -> Any:
         phase, data, raised = self._outcome(opened, value, error)
@@ -151,6 +160,8 @@ class Tracer(TraceCalls[_Opened]):
     ) -> tuple[ActionPhase, bytes | None, Exception | None]:
         """The phase, the outputs, and what the caller gets in place of `value`: outputs that cannot be recorded."""
         opened.scope.attempt.is_over = True
+        if opened.loop_task is not None:
+            opened.leftovers.discard(opened.loop_task)
         reach("trace.done")
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             return ActionPhase.ABORTED, None, None

@@ -14,7 +14,7 @@ from pathlib import Path
 from flyte._controller.log_files import LogLine, LogReader, logged_actions, logged_attempts
 from flyte._controller.output import WRITE_EVERY_S
 from flyte._store.reader import StoreReader
-from flyte._store.records import StoredRun
+from flyte._store.records import ActionKind, StoredRun
 from flyte.cli._documents import print_document
 from flyte.cli._errors import CommandError
 from flyte.cli._recorded import open_run
@@ -124,6 +124,9 @@ class _Logs:
         query = self._query
         if query.action_name is None:
             return f"The tasks of run {query.run_name} have printed nothing."
+        action = self._store.load_action(self._run, query.action_name)
+        if action.kind is ActionKind.TRACE:
+            return f"Action {action.name} is a trace: what it prints is in the log of the task that calls it."
         others = logged_attempts(self._home, query.run_name, query.action_name)
         hint = f" Attempts that did: {', '.join(map(str, others))}." if others else ""
         attempt = f"attempt {query.attempt_no} of " if query.attempt_no is not None else "the last attempt of "
