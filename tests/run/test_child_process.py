@@ -101,6 +101,15 @@ def dies(how: int) -> int:
 
 
 @env.task(timeout=60)
+def dies_before_what_it_forked(folder: str) -> int:
+    other = os.fork()
+    if other == 0:
+        time.sleep(600)
+    (Path(folder) / f"{other}").touch()
+    os._exit(3)
+
+
+@env.task(timeout=60)
 def traces_a_task_call() -> int:
     return calls_a_task(1)
 
@@ -147,8 +156,21 @@ def processes_in(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.iterdir()]
 
 
-def are_gone(pids: list[int]) -> bool:
-    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
+def runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def are_gone(pids: list[int], within_s: float = 5) -> bool:
+    """Whether they have ended; one that was killed may take a moment to."""
+    deadline = time.monotonic() + within_s
+    while any(map(runs, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def test_it_runs_in_another_process_that_knows_what_a_task_knows() -> None:
@@ -200,6 +222,13 @@ def test_a_process_that_dies_fails_the_attempt_and_says_how() -> None:
     with pytest.raises(RuntimeUserError, match="was killed by SIGKILL") as caught:
         flyte.run(dies, signal.SIGKILL)
     assert caught.value.code == "ProcessDied"
+
+
+def test_its_death_is_seen_and_what_it_forked_dies_too(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeUserError, match="ended with exit code 3"):
+        flyte.run(dies_before_what_it_forked, str(tmp_path))
+    assert len(processes_in(tmp_path)) == 1
+    assert are_gone(processes_in(tmp_path))
 
 
 def test_over_its_time_each_attempt_is_killed_with_all_it_started(tmp_path: Path, flyte_home: Path) -> None:
@@ -308,8 +337,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path, sent: signal.S
         [sys.executable, str(script), "sleeps"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:
         assert program.stdout is not None
-        child = psutil.Process(int(program.stdout.readline()))
+        child = int(program.stdout.readline())
         program.send_signal(sent)
-        psutil.wait_procs([child], timeout=10)
-        assert are_gone([child.pid])
+        assert are_gone([child], within_s=10)
         program.communicate(timeout=10)

@@ -78,7 +78,7 @@ class ChildProcesses:
         self._spec = spec
 
     async def attempt(self, call: Call, scope: ActionScope, reference: TaskReference) -> Outputs | Failure:
-        """One attempt at `call` in a process; when this returns or raises, nothing of the process is left."""
+        """One attempt at `call` in a process; when this returns or raises, it and all it has started was killed."""
         await self.slots.take()
         try:
             if call.queue_limit is not None:
@@ -221,6 +221,8 @@ class _Child:
         return Failure("ProcessNotStarted", "system", message)
 
     async def _died(self) -> Failure:
+        # It has closed its end, so it has ended, but what it has started may live on.
+        self._kill()
         code = await self._processes.threads.run(self._process.wait)
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         message = f"the process of task {self._call.task.name!r} {how} before the task returned."
