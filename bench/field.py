@@ -190,8 +190,8 @@ class Field:
         try:
             entry.python = self._interpreter(system)
             entry.version = output_of([entry.python, "-c", VERSION_OF, system.distribution], dict(os.environ)).strip()
-        except Failure as failure:
-            entry.failure = str(failure)
+        except (Failure, subprocess.CalledProcessError) as failure:
+            entry.failure = f"not installed: {failure}"
         return entry
 
     def _interpreter(self, system: System) -> Path:
@@ -262,6 +262,8 @@ def output_of(command: Sequence[object], environment: Mapping[str, str]) -> str:
                 stderr=errors,
                 timeout=LIMIT_S,
             )
+        except OSError as error:
+            raise Failure(str(error)) from error
         except subprocess.TimeoutExpired as expired:
             raise Failure(f"not done after {LIMIT_S} s") from expired
         output.seek(0)
@@ -299,7 +301,7 @@ def row_of(entry: Entry, shape: str, ours: float | None, count: int) -> list[str
         title += f" ({entry.version or 'not installed'})"
     row = [title, system.records, f"{count:,}"]
     if entry.failure is not None or theirs is None:
-        return [*row, f"failed: {entry.failure}", "", "", ""]
+        return [*row, f"failed: {entry.failure}".replace("|", "\\|"), "", "", ""]
     row.append(f"{theirs:,.0f} µs" if theirs >= 1000 else f"{theirs:,.3g} µs")
     if ours is None or system is OURS:
         return [*row, "", "", ""]
@@ -332,6 +334,7 @@ def main() -> None:
     arguments = parser.parse_args()
     official = arguments.official and arguments.official.absolute()
     counts = Field(arguments.environments.absolute(), official, arguments.scale)
+    RESULTS.mkdir(exist_ok=True)
     load_before = os.getloadavg()[0]
     entries = [counts.entered(system) for system in SYSTEMS]
     floors = []
