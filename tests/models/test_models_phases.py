@@ -49,3 +49,8 @@ def test_terminal_phases() -> None:
 def test_phase_equals_its_value_and_prints_its_name() -> None:
     assert {"queued": 1}[ActionPhase.QUEUED] == 1
     assert str(ActionPhase.QUEUED) == f"{ActionPhase.QUEUED}" == "ActionPhase.QUEUED"
+
+
+def test_a_phase_finds_what_a_dict_holds_under_its_text() -> None:
+    assert {"queued": 1}[ActionPhase.QUEUED] == 1
+    assert {ActionPhase.FAILED: 2}["failed"] == 2  # type: ignore[index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import cached_property
 from typing import Union
 
 from flyte._authoring.expectations import expect
@@ -33,17 +34,17 @@ class Timeout:
         for each in fields(self):
             _check_bound(f"Timeout.{each.name}", getattr(self, each.name))
 
-    @property
+    @cached_property
     def max_runtime_s(self) -> float | None:
         """`max_runtime` in seconds; None for no limit."""
         return _seconds(self.max_runtime)
 
-    @property
+    @cached_property
     def max_queued_time_s(self) -> float | None:
         """`max_queued_time` in seconds; None for no limit."""
         return _seconds(self.max_queued_time)
 
-    @property
+    @cached_property
     def deadline_s(self) -> float | None:
         """`deadline` in seconds; None for no limit."""
         return _seconds(self.deadline)

@@ -7,7 +7,7 @@ Async tasks run on the engine's loop, sync tasks each on a thread. What follows 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -234,10 +234,13 @@ class LocalController:
         call.progress.cache[call.record.cache_status] += 1
         return kept if kept is not None else await self._attempts(call)
 
-    async def _attempts(self, call: Call) -> Outputs | Finish:
+    def _attempts(self, call: Call) -> Coroutine[Any, Any, Outputs | Finish]:
         bound_s = call.task.timeout.deadline_s
         if bound_s is None:
-            return await self._attempts_without_deadline(call)
+            return self._attempts_without_deadline(call)
+        return self._attempts_until(call, bound_s)
+
+    async def _attempts_until(self, call: Call, bound_s: float) -> Outputs | Finish:
         try:
             async with asyncio.timeout(bound_s) as deadline:
                 return await self._attempts_without_deadline(call)
