@@ -648,22 +648,6 @@ def test_environments_that_want_different_values_of_one_variable_are_refused() -
     assert caught.value.code == "EnvironmentConflict"
 
 
-def test_a_secret_comes_from_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
-    guarded = flyte.TaskEnvironment(name="guarded", secrets=[flyte.Secret("my-key", as_env_var="T_SECRET")])
-
-    @guarded.task
-    async def read() -> int:
-        return len(os.environ["T_SECRET"])
-
-    with pytest.raises(RuntimeUserError, match="'my-key'.*T_SECRET") as caught:
-        flyte.run(read)
-    assert caught.value.code == "SecretNotFound"
-    monkeypatch.setenv("T_SECRET", "12345")
-    assert flyte.run(read).outputs().o0 == 5
-
-
 def test_a_call_after_its_parent_is_over_is_refused() -> None:
     refused: list[BaseException] = []
 

@@ -65,7 +65,7 @@ class LocalController:
         self._recall = recall or Recall()
         self._ledger = Ledger(spec, writer, self._loop, threads, progress, self._recall)
         self._cache = RunCache(spec, self._ledger.journal, is_on=spec.use_cache, overwrite=spec.overwrite_cache)
-        self._environment = ProcessEnvironment(env_vars)
+        self._environment = ProcessEnvironment(spec.home, env_vars)
         self.output = RunOutput(spec)
         self._bodies = Bodies(spec, self, threads, self._environment, self._recall, self.output)
         self._tasks_met: set[str] = set()

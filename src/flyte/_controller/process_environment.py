@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flyte._authoring.secret import secrets_of
+from flyte._store.secrets import SecretStore
 from flyte.errors import RuntimeUserError
 
 
@@ -16,22 +18,25 @@ class ProcessEnvironment:
     All tasks of a local run live in this process, so two environments cannot give one variable two values.
     """
 
-    def __init__(self, env_vars: Mapping[str, str] | None = None) -> None:
+    def __init__(self, home: Path, env_vars: Mapping[str, str] | None = None) -> None:
+        self._secrets = SecretStore(home)
         self._set_by: dict[str, str] = {}
         self._before: dict[str, str | None] = {}
         self._set(env_vars or {}, "the run")
 
     def apply(self, task: Any) -> None:
-        """The variables of the task's environment are set, and its secrets are known to be there.
+        """The variables of the task's environment are set, and so are those of its secrets.
+
+        A secret whose variable is set already has that value, else that of the store of secrets on this machine.
 
         Raises:
             RuntimeUserError: code `EnvironmentConflict`, another environment set a variable to another value; code
-                `SecretNotFound`, a declared secret is in no variable.
+                `SecretNotFound`, a declared secret is in neither.
         """
         if task.env_vars:
             self._set(task.env_vars, f"the environment of task {task.name!r}")
         if task.secrets:
-            _check_secrets(task)
+            self._provide_secrets(task)
 
     def restore(self) -> None:
         """`os.environ` is as it was before the run, in what the run changed."""
@@ -58,18 +63,24 @@ class ProcessEnvironment:
             self._before.setdefault(name, os.environ.get(name))
             os.environ[name] = value
 
-
-def _check_secrets(task: Any) -> None:
-    for secret in secrets_of(task.secrets):
-        if secret.mount is not None:
-            raise RuntimeUserError(
-                "SecretNotFound",
-                f"task {task.name!r} wants the secret {secret.key!r} as a file in {secret.mount}, which local runs "
-                "cannot give: read it from an environment variable, with `flyte.Secret(key, as_env_var=...)`.",
-            )
-        if secret.as_env_var not in os.environ:
-            raise RuntimeUserError(
-                "SecretNotFound",
-                f"task {task.name!r} needs the secret {secret.key!r}: local runs read it from the environment variable "
-                f"{secret.as_env_var}, which is not set.",
-            )
+    def _provide_secrets(self, task: Any) -> None:
+        for secret in secrets_of(task.secrets):
+            if secret.mount is not None:
+                raise RuntimeUserError(
+                    "SecretNotFound",
+                    f"task {task.name!r} wants the secret {secret.key!r} as a file in {secret.mount}, which local runs "
+                    "cannot give: read it from an environment variable, with `flyte.Secret(key, as_env_var=...)`.",
+                )
+            variable = secret.as_env_var
+            if variable is None or variable in os.environ:
+                continue
+            value = self._secrets.load(secret.key, secret.group)
+            if value is None:
+                group = f" --group {secret.group}" if secret.group else ""
+                raise RuntimeUserError(
+                    "SecretNotFound",
+                    f"task {task.name!r} needs the secret {secret.key!r}: set the environment variable {variable}, or "
+                    f"keep it on this machine with `flyte create secret {secret.key}{group}`.",
+                )
+            self._before.setdefault(variable, None)
+            os.environ[variable] = os.fsdecode(value)

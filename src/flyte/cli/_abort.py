@@ -5,8 +5,8 @@ from __future__ import annotations
 import rich_click as click
 
 from flyte.cli._commands import Command, Group, refused
+from flyte.cli._invocation import OutputFormat, current_invocation
 from flyte.cli._options import F
-from flyte.cli._session import OutputFormat, current_session
 
 _ROOT = "a0"
 
@@ -29,7 +29,7 @@ def _reason(command: F) -> F:
 @_reason
 def abort_run(run_name: str, reason: str) -> None:
     """End a run with everything in it. A run whose process is gone is recorded as aborted."""
-    _abort(run_name, _ROOT, reason, current_session().output)
+    _abort(run_name, _ROOT, reason, current_invocation().output)
 
 
 @abort.command(cls=Command, name="action")
@@ -38,7 +38,7 @@ def abort_run(run_name: str, reason: str) -> None:
 @_reason
 def abort_action(run_name: str, action_name: str, reason: str) -> None:
     """End one action with everything below it. The task that called it gets ActionAbortedError, and may go on."""
-    _abort(run_name, action_name, reason, current_session().output)
+    _abort(run_name, action_name, reason, current_invocation().output)
 
 
 def _abort(run_name: str, action_name: str, reason: str, output: OutputFormat) -> None:

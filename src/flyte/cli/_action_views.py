@@ -10,10 +10,10 @@ from flyte._store.reader import StoreReader
 from flyte._store.records import StoredAction, StoredAttempt, StoredRun
 from flyte.cli._cache_words import cache_word
 from flyte.cli._documents import Column, print_details, print_document, print_table
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import inputs_of, outputs_of, show_value
 from flyte.cli._moments import show_duration, show_local
 from flyte.cli._recorded import error_document, one_line, open_run, times_document
-from flyte.cli._session import OutputFormat
 from flyte.cli._terminal import note
 from flyte.models import ActionPhase
 

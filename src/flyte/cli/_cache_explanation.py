@@ -14,10 +14,10 @@ from flyte._store.records import ActionKind, CacheStatus, StoredAction, StoredRu
 from flyte.cli._cache_views import SHORT_VERSION
 from flyte.cli._cache_words import cache_word
 from flyte.cli._documents import print_details, print_document
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import inputs_of, show_value
 from flyte.cli._moments import show_duration
 from flyte.cli._recorded import one_line, open_run
-from flyte.cli._session import OutputFormat
 from flyte.errors import BaseRuntimeError
 from flyte.models import ActionPhase
 

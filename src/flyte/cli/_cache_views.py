@@ -19,8 +19,8 @@ from flyte._store.records import to_datetime
 from flyte._store.writer import Writer
 from flyte.cli._documents import Column, print_document, print_table
 from flyte.cli._errors import CommandError
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_count, show_duration
-from flyte.cli._session import OutputFormat
 from flyte.cli._terminal import is_terminal, note
 from flyte.config import home
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flyte.cli._documents import Column, print_details, print_document, print_table
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import show_value
 from flyte.cli._moments import show_local
 from flyte.cli._recorded import open_run
-from flyte.cli._session import OutputFormat
 from flyte.cli._terminal import note
 
 if TYPE_CHECKING:

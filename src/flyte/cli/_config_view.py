@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from flyte.cli._documents import print_details, print_document
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import show_value
-from flyte.cli._session import OutputFormat
 
 if TYPE_CHECKING:
     from flyte.config import Config

@@ -7,10 +7,10 @@ from datetime import timedelta
 import rich_click as click
 
 from flyte.cli._commands import Command, Group
+from flyte.cli._invocation import current_invocation
 from flyte.cli._options import duration
-from flyte.cli._session import current_session
 
-_ABSENT = ("app", "devbox", "secret", "trigger")
+_ABSENT = ("app", "devbox", "trigger")
 
 
 @click.group(
@@ -33,7 +33,20 @@ def delete_cache(task_name: str | None, older_than: timedelta | None, is_all: bo
 
     if is_all == bool(task_name or older_than is not None):
         raise click.UsageError("say which results to delete: --task and --older-than select some, --all takes all.")
-    delete_kept(Deletion(task_name, older_than, is_dry_run=dry_run, is_confirmed=yes), current_session().output)
+    delete_kept(Deletion(task_name, older_than, is_dry_run=dry_run, is_confirmed=yes), current_invocation().output)
+
+
+@delete.command(cls=Command, name="secret")
+@click.argument("key", metavar="NAME")
+@click.option("--group", metavar="GROUP", help="Group of the secret.")
+def delete_secret(key: str, group: str | None) -> None:
+    """Delete a secret kept on this machine."""
+    from flyte._store.secrets import SecretStore
+    from flyte.cli._terminal import note
+    from flyte.config import home
+
+    SecretStore(home()).delete(key, group)
+    note(f"Secret {key} is deleted.")
 
 
 @delete.command(cls=Command, name="local-cache")
@@ -41,7 +54,7 @@ def delete_local_cache() -> None:
     """Delete all results kept for later calls, without asking: `flyte delete cache --all --yes`."""
     from flyte.cli._cache_views import clear_kept
 
-    clear_kept(current_session().output)
+    clear_kept(current_invocation().output)
 
 
 @delete.command(cls=Command, name="run")
@@ -61,4 +74,4 @@ def delete_run(
     if bool(names) == (older_than is not None or keep is not None):
         raise click.UsageError("say which runs to delete: name them, or select some with --older-than and --keep.")
     deletion = RunDeletion(names, older_than, keep, is_dry_run=dry_run, is_confirmed=yes)
-    delete_recorded(deletion, current_session().output)
+    delete_recorded(deletion, current_invocation().output)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flyte.cli._session import OutputFormat
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._terminal import console
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flyte.cli._errors import FAILED, INTERRUPTED, CommandError
+from flyte.cli._invocation import Invocation, RunSettings, current_invocation
 from flyte.cli._live import shown
 from flyte.cli._progress_text import total_counts
 from flyte.cli._run_report import Outcome, report_aborted, report_failed, report_succeeded
-from flyte.cli._session import RunSettings, Session, current_session
 from flyte.cli._streams import task_output_on_stderr
 from flyte.cli._terminal import note
 
@@ -31,9 +31,9 @@ def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings:
         click.exceptions.Exit: the run failed (1) or was aborted (130), which is reported.
         CommandError: there is no run, because the command was wrong.
     """
-    session = current_session()
-    _refuse_control_plane(session, settings)
-    runner = runner_of(session, settings)
+    invocation = current_invocation()
+    _refuse_control_plane(invocation, settings)
+    runner = runner_of(invocation, settings)
     if not settings.is_local:
         note("No control plane is configured: running on this machine, as --local does.")
     follow(task.name, runner.progress, partial(runner.run, task, **inputs))
@@ -53,7 +53,7 @@ def follow(title: str, progress: RunProgress, start: Callable[[], LocalRun]) -> 
     """
     from flyte.errors import BaseRuntimeError, RunAbortedError
 
-    session = current_session()
+    invocation = current_invocation()
     began = time.monotonic()
 
     def outcome(run_name: str = "") -> Outcome:
@@ -61,30 +61,30 @@ def follow(title: str, progress: RunProgress, start: Callable[[], LocalRun]) -> 
 
     try:
         with (
-            task_output_on_stderr() if session.output.is_document else nullcontext(),
-            shown(progress, title, enabled=session.shows_progress),
+            task_output_on_stderr() if invocation.output.is_document else nullcontext(),
+            shown(progress, title, enabled=invocation.shows_progress),
         ):
             run = start()
     except KeyboardInterrupt:
-        report_aborted(session, outcome())
+        report_aborted(invocation, outcome())
         raise click.exceptions.Exit(INTERRUPTED) from None
     except RunAbortedError as error:
-        report_aborted(session, outcome(), str(error))
+        report_aborted(invocation, outcome(), str(error))
         raise click.exceptions.Exit(FAILED) from None
     except BaseRuntimeError as error:
         if not progress.run_name:
             raise
-        report_failed(session, outcome(), error)
+        report_failed(invocation, outcome(), error)
         raise click.exceptions.Exit(FAILED) from None
     except (TypeError, ValueError) as error:
         if progress.run_name:
             raise
         raise CommandError(str(error)) from None
-    report_succeeded(session, outcome(run.name), run)
+    report_succeeded(invocation, outcome(run.name), run)
 
 
-def _refuse_control_plane(session: Session, settings: RunSettings) -> None:
-    endpoint = session.config.platform.endpoint
+def _refuse_control_plane(invocation: Invocation, settings: RunSettings) -> None:
+    endpoint = invocation.config.platform.endpoint
     if endpoint and not settings.is_local:
         raise CommandError(
             f"the control plane {endpoint} is configured, and this release has no client for one yet: "
@@ -92,11 +92,11 @@ def _refuse_control_plane(session: Session, settings: RunSettings) -> None:
         )
 
 
-def runner_of(session: Session, settings: RunSettings) -> Runner:
+def runner_of(invocation: Invocation, settings: RunSettings) -> Runner:
     """The runner for the options of a command."""
     from flyte._run import with_runcontext
 
-    defaults = session.config.task
+    defaults = invocation.config.task
     try:
         return with_runcontext(
             mode="local",

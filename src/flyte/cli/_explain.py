@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from flyte.cli._commands import Command, Group
-from flyte.cli._session import current_session
+from flyte.cli._invocation import current_invocation
 
 
 @click.group(cls=Group)
@@ -20,4 +20,4 @@ def explain_cache(run_name: str, action_name: str) -> None:
     """Say whether an action got its result from the cache, and if not, why: which input, which version."""
     from flyte.cli._cache_explanation import show_explanation
 
-    show_explanation(run_name, action_name, current_session().output)
+    show_explanation(run_name, action_name, current_invocation().output)

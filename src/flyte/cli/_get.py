@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from flyte.cli._commands import Command, Group, refused
+from flyte.cli._invocation import current_invocation
 from flyte.cli._options import F, assignment, moment
-from flyte.cli._session import current_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,6 @@ _ABSENT = (
     "code",
     "devbox",
     "project",
-    "secret",
     "settings",
     "task",
     "trigger",
@@ -108,12 +107,12 @@ def get_run(
     """List the runs of this machine, newest first; with NAME, show one of them."""
     from flyte.cli._run_views import RunQuery, show_run, show_runs
 
-    session = current_session()
+    invocation = current_invocation()
     if name is not None:
-        show_run(name, session.output)
+        show_run(name, invocation.output)
         return
     query = RunQuery(phases, task_name, created_after, created_before, dict(labels), label_keys, limit)
-    show_runs(query, session.output)
+    show_runs(query, invocation.output)
 
 
 @get.command(cls=Command, name="action")
@@ -128,11 +127,11 @@ def get_action(run_name: str, action_name: str | None, phases: tuple[str, ...], 
     """List the actions of a run in the order they were made; with ACTION_NAME, show one of them."""
     from flyte.cli._action_views import show_action, show_actions
 
-    session = current_session()
+    invocation = current_invocation()
     if action_name is not None:
-        show_action(run_name, action_name, session.output)
+        show_action(run_name, action_name, invocation.output)
     else:
-        show_actions(run_name, phases, after, limit, session.output)
+        show_actions(run_name, phases, after, limit, invocation.output)
 
 
 @get.command(cls=Command, name="io")
@@ -149,7 +148,7 @@ def get_io(run_name: str, action_name: str, inputs_only: bool, outputs_only: boo
     if inputs_only and outputs_only:
         raise click.UsageError("--inputs-only and --outputs-only exclude each other.")
     sides = ("inputs",) if inputs_only else ("outputs",) if outputs_only else ("inputs", "outputs")
-    show_io(run_name, action_name, sides, current_session().output)
+    show_io(run_name, action_name, sides, current_invocation().output)
 
 
 @get.command(cls=Command, name="cache")
@@ -159,7 +158,7 @@ def get_cache(task_name: str | None, limit: int) -> None:
     """List the results kept for later calls, newest first; with TASK, those of one task."""
     from flyte.cli._cache_views import show_kept
 
-    show_kept(task_name, limit, current_session().output)
+    show_kept(task_name, limit, current_invocation().output)
 
 
 @get.command(cls=Command, name="report")
@@ -170,7 +169,7 @@ def get_report(run_name: str, action_name: str, is_opened: bool) -> None:
     """Print the path of the report of a run, or of one of its actions."""
     from flyte.cli._report_view import show_report
 
-    show_report(run_name, action_name, current_session().output, is_opened=is_opened)
+    show_report(run_name, action_name, current_invocation().output, is_opened=is_opened)
 
 
 @get.command(cls=Command, name="logs")
@@ -190,7 +189,7 @@ def get_logs(
     """Show what the tasks of a run have printed and logged; with ACTION_NAME, what one of them has."""
     from flyte.cli._log_views import LogQuery, follow_logs, show_logs
 
-    output = current_session().output
+    output = current_invocation().output
     query = LogQuery(run_name, action_name, attempt, lines, show_ts)
     if not follow:
         show_logs(query, output)
@@ -209,11 +208,19 @@ def get_condition(run_name: str, action_name: str | None) -> None:
     """List what a run asks people, and what they answered; with ACTION_NAME, show one question."""
     from flyte.cli._condition_views import show_condition, show_conditions
 
-    output = current_session().output
+    output = current_invocation().output
     if action_name is not None:
         show_condition(run_name, action_name, output)
     else:
         show_conditions(run_name, output)
+
+
+@get.command(cls=Command, name="secret")
+def get_secret() -> None:
+    """List the secrets kept on this machine. Their values are never shown."""
+    from flyte.cli._secret_views import show_secrets
+
+    show_secrets(current_invocation().output)
 
 
 @get.command(cls=Command, name="config")
@@ -221,5 +228,5 @@ def get_config() -> None:
     """Show the configuration in force, and where it comes from."""
     from flyte.cli._config_view import show_config
 
-    session = current_session()
-    show_config(session.config, session.output)
+    invocation = current_invocation()
+    show_config(invocation.config, invocation.output)

@@ -11,8 +11,8 @@ from flyte._store.reader import StoreReader
 from flyte._store.records import CacheStatus, StoredAction, StoredRun
 from flyte.cli._documents import print_document
 from flyte.cli._errors import CommandError
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._recorded import open_run
-from flyte.cli._session import OutputFormat
 from flyte.report._files import report_path
 
 

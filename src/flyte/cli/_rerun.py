@@ -12,8 +12,8 @@ import rich_click as click
 from click.core import ParameterSource
 
 from flyte.cli._commands import Command, Group, refused
+from flyte.cli._invocation import RunSettings, current_invocation
 from flyte.cli._options import assignment, project_options
-from flyte.cli._session import RunSettings, current_session
 
 if TYPE_CHECKING:
     from flyte._run.rerunning import Source
@@ -176,7 +176,7 @@ class RerunCommand(Command):
             env_vars=dict(given.values("env_vars")),
             labels=dict(given.values("labels")),
         )
-        runner = runner_of(current_session(), settings)
+        runner = runner_of(current_invocation(), settings)
         again = partial(
             runner.rerun,
             self._source.run.name,

@@ -10,11 +10,10 @@ import rich_click as click
 
 from flyte._version import __version__
 from flyte.cli._commands import RootGroup, refused
-from flyte.cli._session import OutputFormat, Session
+from flyte.cli._invocation import Invocation, OutputFormat
 
 _ABSENT = (
     "build",
-    "create",
     "deploy",
     "edit",
     "prefetch",
@@ -39,6 +38,7 @@ def _help_settings() -> dict[str, object]:
     cls=RootGroup,
     members={
         "abort": "flyte.cli._abort:abort",
+        "create": "flyte.cli._create:create",
         "delete": "flyte.cli._delete:delete",
         "explain": "flyte.cli._explain:explain",
         "get": "flyte.cli._get:get",
@@ -98,7 +98,7 @@ def flyte(
 
     Start with a file of tasks: flyte run FILE TASK. Without a file of your own: flyte run hello.
     """
-    ctx.obj = Session(
+    ctx.obj = Invocation(
         output=OutputFormat(output),
         config_file=config,
         endpoint=endpoint,

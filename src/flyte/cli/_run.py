@@ -11,8 +11,8 @@ from click import get_current_context
 from flyte.cli._commands import Group, refused
 from flyte.cli._discovery import load_tasks, near_files, python_files, task_folders
 from flyte.cli._errors import WRONG_COMMAND
+from flyte.cli._invocation import RunSettings, current_invocation
 from flyte.cli._options import assignment, project_options
-from flyte.cli._session import RunSettings, current_session
 
 _SERVED = "concerns served runs; this release runs tasks on this machine only. Leave it out."
 _HELLO = "hello"
@@ -58,9 +58,9 @@ def prepare_process(settings: RunSettings) -> None:
     from flyte._logging import logger, system_logger
     from flyte._run import init_from_config
 
-    session = current_session()
-    init_from_config(session.config, root_dir=settings.root_dir)
-    for each, level in ((system_logger, session.log_level), (logger, session.user_log_level)):
+    invocation = current_invocation()
+    init_from_config(invocation.config, root_dir=settings.root_dir)
+    for each, level in ((system_logger, invocation.log_level), (logger, invocation.user_log_level)):
         if level is not None:
             each.setLevel(level)
 

@@ -15,9 +15,9 @@ from flyte._store.reader import StoreReader
 from flyte._store.records import StoredRun
 from flyte.cli._documents import print_document
 from flyte.cli._errors import CommandError
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_count
 from flyte.cli._recorded import nothing_recorded, open_store
-from flyte.cli._session import OutputFormat
 from flyte.cli._terminal import is_terminal, note
 from flyte.config import home
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flyte.cli._documents import print_document
+from flyte.cli._invocation import Invocation
 from flyte.cli._moments import show_count, show_duration
 from flyte.cli._progress_text import Counts
-from flyte.cli._session import Session
 from flyte.cli._terminal import is_terminal, paint
 
 if TYPE_CHECKING:
@@ -65,13 +65,13 @@ def run_url(run_name: str) -> str:
     return str(run_folder(home(), run_name))
 
 
-def report_succeeded(session: Session, outcome: Outcome, run: LocalRun) -> None:
+def report_succeeded(invocation: Invocation, outcome: Outcome, run: LocalRun) -> None:
     """The outputs, on stdout."""
-    if session.output.is_document:
+    if invocation.output.is_document:
         from flyte.cli._literals import value_of
 
         outputs = {name: value_of(literal) for name, literal in run.output_literals().items()}
-        print_document(outcome.document("succeeded", outputs=outputs), session.output)
+        print_document(outcome.document("succeeded", outputs=outputs), invocation.output)
         return
     lines = _output_lines(run)
     actions = show_count(outcome.actions.total, "action")
@@ -95,11 +95,11 @@ def _output_lines(run: LocalRun) -> list[str]:
     return lines
 
 
-def report_failed(session: Session, outcome: Outcome, error: BaseRuntimeError) -> None:
+def report_failed(invocation: Invocation, outcome: Outcome, error: BaseRuntimeError) -> None:
     """The error on stderr: what, where, and the traceback of the task that raised it; in a document on stdout too."""
     phase, origin = _origin(outcome.run_name)
     traceback = error.remote_traceback
-    if session.output.is_document:
+    if invocation.output.is_document:
         details = {
             "code": error.code,
             "message": str(error),
@@ -109,7 +109,7 @@ def report_failed(session: Session, outcome: Outcome, error: BaseRuntimeError) -
             "attempt": origin.attempt_no if origin else None,
             "traceback": traceback,
         }
-        print_document(outcome.document(phase, error=details), session.output)
+        print_document(outcome.document(phase, error=details), invocation.output)
     head = f"Run {outcome.run_name} {phase.replace('_', ' ')} after {show_duration(outcome.elapsed_s)}"
     lines = [paint(f"✗ {head}: {error.code}: {error}", sys.stderr, fg="red", bold=True)]
     if origin:
@@ -152,10 +152,10 @@ def _deepest(failed: list[StoredAction]) -> StoredAction | None:
     return origin
 
 
-def report_aborted(session: Session, outcome: Outcome, why: str = "") -> None:
+def report_aborted(invocation: Invocation, outcome: Outcome, why: str = "") -> None:
     """That the run is over, on stderr; `why` where another process has ended it."""
-    if session.output.is_document:
-        print_document(outcome.document("aborted"), session.output)
+    if invocation.output.is_document:
+        print_document(outcome.document("aborted"), invocation.output)
     if not outcome.run_name:
         text = "Aborted before the run began."
     else:

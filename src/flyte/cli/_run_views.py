@@ -13,11 +13,11 @@ from flyte._store.reader import RunFilter, StoreReader
 from flyte._store.records import StoredAction, StoredRun
 from flyte.cli._cache_words import cache_document, cache_text
 from flyte.cli._documents import Column, print_details, print_document, print_table
+from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import inputs_of, outputs_of, show_value
 from flyte.cli._moments import show_duration, show_local
 from flyte.cli._recorded import error_document, nothing_recorded, one_line, open_run, open_store, times_document
 from flyte.cli._run_report import run_url
-from flyte.cli._session import OutputFormat
 from flyte.cli._terminal import note
 from flyte.errors import RunNotFoundError
 from flyte.models import ActionPhase

@@ -9,7 +9,7 @@ import rich_click as click
 
 from flyte.cli._commands import Command, Group, refused
 from flyte.cli._errors import CommandError
-from flyte.cli._session import OutputFormat, current_session
+from flyte.cli._invocation import OutputFormat, current_invocation
 from flyte.cli._terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def signal_condition(run_name: str, action_name: str, text: str | None) -> None:
     with open_run(run_name) as (store, run):
         condition = store.load_condition(run, action_name)
     _refuse_closed(run, condition)
-    _answer(run, condition, _typed(condition) if text is None else text, current_session().output)
+    _answer(run, condition, _typed(condition) if text is None else text, current_invocation().output)
 
 
 def _answer(run: StoredRun, condition: StoredCondition, text: str, output: OutputFormat) -> None:

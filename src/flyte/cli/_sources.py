@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from flyte.cli._discovery import load_module
 from flyte.cli._errors import CommandError
+from flyte.cli._invocation import RunSettings
 from flyte.cli._run import prepare_process
-from flyte.cli._session import RunSettings
 
 if TYPE_CHECKING:
     from flyte._store.records import StoredRun

@@ -15,8 +15,8 @@ from click.core import ParameterSource
 
 from flyte.cli._commands import Command
 from flyte.cli._inputs import expected_form, input_error, needs_no_words, parse_input
+from flyte.cli._invocation import RunSettings
 from flyte.cli._json_values import Mismatch
-from flyte.cli._session import RunSettings
 from flyte.cli._type_texts import is_union, plain, show_type
 
 if TYPE_CHECKING:

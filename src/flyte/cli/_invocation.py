@@ -31,7 +31,7 @@ class OutputFormat(StrEnum):
 
 
 @dataclass(eq=False)
-class Session:
+class Invocation:
     """One invocation of `flyte`."""
 
     output: OutputFormat = OutputFormat.TABLE
@@ -75,6 +75,6 @@ class RunSettings:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def current_session() -> Session:
-    """The session of the command that runs now."""
-    return click.get_current_context().ensure_object(Session)
+def current_invocation() -> Invocation:
+    """The invocation of the command that runs now."""
+    return click.get_current_context().ensure_object(Invocation)
