@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 from flyte._faults import reach
 
@@ -12,7 +14,12 @@ _SERIALS = count()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """`path` holds `data`, on disk; whatever happens on the way, no reader sees a part of it.
+    """`path` holds `data`, on disk, as `replace_atomically` does it."""
+    replace_atomically(path, lambda file: file.write(data))
+
+
+def replace_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """`path` holds what `write` wrote, on disk; whatever happens on the way, no reader sees a part of it.
 
     Of several writers at the same time, in this process and in others, one wins whole. Missing folders are created.
 
@@ -24,7 +31,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             reach("file.before_write")
-            file.write(data)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         reach("file.written")

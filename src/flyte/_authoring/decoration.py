@@ -122,9 +122,7 @@ def read_interface(func: Callable[..., Any], task_name: str) -> NativeInterface:
         raise TaskDefinitionError(
             f"task {task_name!r}: its annotations cannot be read: {type(error).__name__}: {error}"
         ) from error
-    if all(_is_plain_input(*item) for item in interface.inputs.values()) and all(
-        map(_is_plain, interface.outputs.values())
-    ):
+    if _is_plain_interface(interface):
         _check_plain_defaults(interface, task_name)
     else:
         from flyte.types._definition import check_interface

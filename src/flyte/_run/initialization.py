@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flyte._logging import set_log_levels
 from flyte._run.refusals import refuse_given
@@ -16,8 +16,6 @@ from flyte.errors import InitializationError
 if TYPE_CHECKING:
     from flyte.config import Config
     from flyte.config._config import LocalConfig
-
-LogFormat = Literal["console", "json"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Optional
+
+from flyte._atomic import replace_atomically
 
 
 class BaseCheckpoint(ABC):
@@ -121,13 +122,13 @@ class Checkpoint(BaseCheckpoint):
     def save_sync(self, data: Path | str | bytes) -> None:
         """`save`, blocking."""
         if isinstance(data, bytes):
-            _replace_atomically(self._dest, lambda file: file.write(data))
+            replace_atomically(self._dest, lambda file: file.write(data))
             return
         origin = Path(data)
         if origin.is_dir():
-            _replace_atomically(self._dest, lambda file: _pack(origin, file))
+            replace_atomically(self._dest, lambda file: _pack(origin, file))
         elif origin.exists():
-            _replace_atomically(self._dest, lambda file: _copy(origin, file))
+            replace_atomically(self._dest, lambda file: _copy(origin, file))
         else:
             raise FileNotFoundError(f"checkpoint: there is no file or folder {os.fspath(origin)!r} to save")
 
@@ -145,31 +146,6 @@ def _local_file(address: str) -> Path:
             f"Run the task locally, or give a path on this machine."
         )
     return Path(rest if separator else address)
-
-
-def _replace_atomically(target: Path, write: Callable[[IO[bytes]], object]) -> None:
-    from tempfile import NamedTemporaryFile
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-        try:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, target)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # Without this the rename itself may be lost in a power cut.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy(origin: Path, file: IO[bytes]) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-import os
 import pickle
 import sys
 import typing
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.core.types_pb2 import BlobType, LiteralType, SimpleType
 
+from flyte._atomic import write_atomically
 from flyte.types._converter import Converter
 from flyte.types._failure import TypeTransformerFailedError, short_repr, type_text, unreadable
 
@@ -155,7 +154,7 @@ def dump_file(value: Any) -> str:
             f"Cannot write a pickle to {path}: raw data paths other than local folders are not supported yet",
             fix="Give the run a local `raw_data_path`.",
         )
-    _write_durably(Path(path), data)
+    write_atomically(Path(path), data)
     return path
 
 
@@ -204,17 +203,3 @@ def _set_hash(value: set[Any] | frozenset[Any]) -> str | None:
     except TypeError:
         return None
     return hashlib.md5(_dumps(ordered), usedforsecurity=False).hexdigest()
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{uuid4().hex}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
