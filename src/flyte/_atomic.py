@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 from typing import IO
 
 from flyte._faults import reach
 
 _SERIALS = count()
+_NAME_CHARACTERS_KEPT = 32
+"""So much of its target's name a temporary file has: with all of a long one it would be too long itself."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -26,22 +30,45 @@ def replace_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None
     Raises:
         OSError: it could not be written; what was at `path` is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_SERIALS)}.tmp")
-    try:
+    with placed_whole(path) as temporary:
         with temporary.open("wb") as file:
             reach("file.before_write")
             write(file)
             file.flush()
             os.fsync(file.fileno())
         reach("file.written")
+    sync_folder(path.parent)
+    reach("file.renamed")
+
+
+@contextmanager
+def placed_whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`: the file or folder that the block makes there is at `path` after the block.
+
+    A folder takes no other folder's place. Nothing is flushed. Missing folders above `path` are created; where the
+    block fails, nothing of what it made stays.
+
+    Raises:
+        OSError: the folders could not be created, or the result not renamed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{path.name[:_NAME_CHARACTERS_KEPT]}.{os.getpid()}.{next(_SERIALS)}.tmp"
+    temporary = path.with_name(name)
+    try:
+        yield temporary
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        if temporary.is_dir():
+            rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in a folder are on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
-    reach("file.renamed")
+        os.close(descriptor)

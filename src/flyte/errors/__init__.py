@@ -29,6 +29,12 @@ text of the original traceback when the failure happened in another task. All su
             ├── ModuleLoadError
             ├── OnlyAsyncIOSupportedError
             ├── OOMError
+            ├── StorageError                       data could not be read or written
+            │   ├── DataNotFoundError              also a FileNotFoundError and a ValueError
+            │   ├── DataAccessDeniedError          also a PermissionError
+            │   ├── DataChangedError               not what was written: truncated, or another hash
+            │   ├── InvalidAddressError            also a ValueError
+            │   └── WrongKindOfDataError           also a ValueError; a folder where a file is due
             ├── TaskInterruptedError
             ├── RetriesExhaustedError
             ├── TaskTimeoutError
@@ -85,6 +91,14 @@ from flyte.errors._base import (
     RuntimeUserError,
 )
 from flyte.errors._codes import from_code
+from flyte.errors._data import (
+    DataAccessDeniedError,
+    DataChangedError,
+    DataNotFoundError,
+    InvalidAddressError,
+    StorageError,
+    WrongKindOfDataError,
+)
 from flyte.errors._gpu import GPU_FAULT_CODES, GPUFaultError, GPUFaultSystemError, GPUFaultUserError
 from flyte.errors._platform import (
     ActionNotFoundError,
@@ -154,6 +168,9 @@ __all__ = [
     "ConditionNotFoundError",
     "ConditionTimedoutError",
     "CustomError",
+    "DataAccessDeniedError",
+    "DataChangedError",
+    "DataNotFoundError",
     "DeadlineExceededError",
     "DeploymentError",
     "ErrorKind",
@@ -164,6 +181,7 @@ __all__ = [
     "ImagePullBackOffError",
     "InitializationError",
     "InlineIOMaxBytesBreached",
+    "InvalidAddressError",
     "InvalidImageNameError",
     "InvalidPackageError",
     "LogsNotYetAvailableError",
@@ -189,6 +207,7 @@ __all__ = [
     "RuntimeUnknownError",
     "RuntimeUserError",
     "SlowDownError",
+    "StorageError",
     "StoreError",
     "StoreVersionError",
     "SyncTaskCallInAsyncContextError",
@@ -197,6 +216,7 @@ __all__ = [
     "TaskTimeoutError",
     "TraceDoesNotAllowNestedTasksError",
     "UnionRpcError",
+    "WrongKindOfDataError",
     "from_code",
     "silence_polling_error",
 ]

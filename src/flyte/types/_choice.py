@@ -20,6 +20,7 @@ from flyte.types._converter import Converter
 from flyte.types._enums import EnumConverter, LiteralEnumConverter
 from flyte.types._failure import TypeTransformerFailedError
 from flyte.types._pickles import ChoiceConverter, FlytePickle, PickleConverter, warn_about_pickle
+from flyte.types._providers import provided
 from flyte.types._registry import registry
 from flyte.types._scalars import (
     BoolConverter,
@@ -90,7 +91,7 @@ def _cache_key(annotation: Any) -> Any:
     return annotation, repr(annotation)
 
 
-def _choose(annotation: Any) -> Converter:
+def _choose(annotation: Any, notes: tuple[Any, ...] = ()) -> Converter:
     if typing.get_origin(annotation) is typing.Annotated:
         return _choose_annotated(annotation)
     if annotation is None or annotation is type(None):
@@ -101,8 +102,8 @@ def _choose(annotation: Any) -> Converter:
     if type(annotation).__name__ == "TypeAliasType":
         return _choose_for_alias(annotation)
     if isinstance(annotation, type) and not typing.get_args(annotation):
-        return _choose_for_class(annotation)
-    return _choose_for_generic(annotation, typing.get_origin(annotation), typing.get_args(annotation))
+        return _choose_for_class(annotation, notes)
+    return _choose_for_generic(annotation, notes, typing.get_origin(annotation), typing.get_args(annotation))
 
 
 def _choose_annotated(annotation: Any) -> Converter:
@@ -114,7 +115,7 @@ def _choose_annotated(annotation: Any) -> Converter:
         from flyte.types._dicts import DictConverter
 
         return DictConverter(dict, allow_pickle=True)
-    converter = _choose(inner)
+    converter = _choose(inner, tuple(notes))
     if any(type(note).__module__ == "pydantic.fields" for note in notes):
         from flyte.types._schema_notes import add_schema_notes
 
@@ -133,7 +134,7 @@ def _choose_for_alias(alias: Any) -> Converter:
         _aliases_in_progress.pop()
 
 
-def _choose_for_class(cls: type) -> Converter:
+def _choose_for_class(cls: type, notes: tuple[Any, ...]) -> Converter:
     if cls in SCALARS:
         return SCALARS[cls]()
     if issubclass(cls, StringLiteral):
@@ -153,14 +154,16 @@ def _choose_for_class(cls: type) -> Converter:
 
         return DictConverter(dict)
     registry.load_plugins()
-    return _choose_by_ancestors(cls)
+    return _choose_by_ancestors(cls, notes)
 
 
-def _choose_by_ancestors(cls: type) -> Converter:
+def _choose_by_ancestors(cls: type, notes: tuple[Any, ...]) -> Converter:
     for ancestor in cls.__mro__[:-1]:
         registered = registry.find(ancestor)
         if registered is not None:
             return TransformerConverter(registered, cls)
+        if (converter := provided(ancestor, cls, notes)) is not None:
+            return converter
         if ancestor in SCALARS:
             return SCALARS[ancestor](cls)
         if ancestor is dict:
@@ -182,7 +185,7 @@ def _choose_by_ancestors(cls: type) -> Converter:
     return _pickle(cls)
 
 
-def _choose_for_generic(annotation: Any, origin: Any, args: tuple[Any, ...]) -> Converter:
+def _choose_for_generic(annotation: Any, notes: tuple[Any, ...], origin: Any, args: tuple[Any, ...]) -> Converter:
     if annotation is typing.List:
         raise TypeTransformerFailedError(
             "Type of Generic List type is not supported, Only generic univariate typing.List[T] type is supported.",
@@ -204,6 +207,8 @@ def _choose_for_generic(annotation: Any, origin: Any, args: tuple[Any, ...]) -> 
         registered = registry.find(origin)
         if registered is not None:
             return TransformerConverter(registered, annotation)
+        if (converter := provided(origin, annotation, notes)) is not None:
+            return converter
         if dataclasses.is_dataclass(origin):
             from flyte.types._dataclasses import DataclassConverter
 

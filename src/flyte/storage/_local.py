@@ -1,0 +1,289 @@
+"""Files of this machine: copied by the kernel, hashed meanwhile, and put in place whole."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from flyte._atomic import placed_whole
+from flyte._faults import reach
+from flyte.errors import DataChangedError, WrongKindOfDataError
+from flyte.storage._addresses import local_path
+from flyte.storage._backend import ANYTHING, Backend, Expected, FileEntry, Found, Stored, Tuning, Writing
+from flyte.storage._digests import Digester, digest_of_folder
+from flyte.storage._failures import data_errors, wrong_kind
+from flyte.storage._flushing import flush_file_later, flush_folder_later
+
+_READ_WHOLE_BYTES = 4 << 20
+"""Files up to this size are read into memory; the machinery for larger ones would cost more than it saves."""
+
+_STEP_BYTES = 32 << 20
+"""How much of a large file is copied before its hash is taken."""
+
+_UNSUPPORTED = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
+
+
+class _LocalFiles(Backend):
+    def find(self, address: str) -> Found | None:
+        try:
+            status = os.stat(local_path(address))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            with data_errors(address, "look at"):
+                raise
+        return Found("folder", 0) if stat.S_ISDIR(status.st_mode) else Found("file", status.st_size)
+
+    def list_files(self, address: str) -> list[FileEntry]:
+        folder = local_path(address)
+        with data_errors(address, "list"):
+            if not folder.exists():
+                return []
+            return sorted(FileEntry(relative, os.stat(path).st_size) for path, relative in _scan(folder).files)
+
+    def open_reader(self, address: str, chunk_size: int) -> io.BufferedIOBase:
+        path = local_path(address)
+        with data_errors(address, "read"):
+            _refuse_unless_file(path, os.stat(path))
+            return path.open("rb", buffering=min(chunk_size, 1 << 20))
+
+    def open_writer(self, address: str, tuning: Tuning) -> Writing:
+        return _LocalWriting(local_path(address))
+
+    def read(self, address: str) -> bytes:
+        path = local_path(address)
+        with data_errors(address, "read"):
+            return path.read_bytes()
+
+    def write(self, address: str, data: bytes | memoryview) -> None:
+        path = local_path(address)
+        with data_errors(address, "write"), placed_whole(path) as temporary:
+            reach("data.before_write")
+            temporary.write_bytes(data)
+            reach("data.written")
+        flush_file_later(path)
+
+    def fetch_file(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
+        with data_errors(target, "write"), placed_whole(target) as temporary:
+            stored = _copy_file(local_path(address), temporary)
+            expected.check(address, lambda: stored.digest)
+
+    def store_file(self, source: Path, address: str, tuning: Tuning) -> Stored:
+        target = local_path(address)
+        with data_errors(target, "write"), placed_whole(target) as temporary:
+            stored = _copy_file(source, temporary)
+        flush_file_later(target)
+        return stored
+
+    def fetch_folder(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
+        tree = _scan(local_path(address))
+        if target.exists():
+            fetched = [(relative, Path(path), target / relative) for path, relative in tree.files]
+            digests = []
+            for relative, source, file in fetched:
+                with data_errors(file, "write"), placed_whole(file) as temporary:
+                    digests.append((relative, _copy_file(source, temporary).digest))
+            expected.check(address, lambda: digest_of_folder(digests))
+            return
+        with data_errors(target, "write"), placed_whole(target) as temporary:
+            stored = _copy_tree(tree, temporary)
+            expected.check(address, lambda: stored.digest)
+
+    def store_folder(self, source: Path, address: str, tuning: Tuning) -> Stored:
+        target = local_path(address)
+        tree = _scan(source)
+        with data_errors(target, "write"), placed_whole(target) as temporary:
+            stored = _copy_tree(tree, temporary)
+        flush_folder_later(target)
+        return stored
+
+
+LOCAL_FILES = _LocalFiles()
+
+
+class _LocalWriting(Writing):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._placing = placed_whole(path)
+        self._digester = Digester()
+        self._size = 0
+        with data_errors(path, "write"):
+            temporary = self._placing.__enter__()
+            reach("data.before_write")
+            self._file = temporary.open("xb", buffering=0)
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Write all of `data`; returns its length in bytes."""
+        view = memoryview(data).cast("B")
+        with data_errors(self._path, "write"):
+            written = 0
+            while written < len(view):
+                written += self._file.write(view[written:]) or 0
+        self._digester.update(view)
+        self._size += len(view)
+        return len(view)
+
+    def close(self) -> None:
+        """The file is in its place."""
+        if self.closed:
+            return
+        super().close()
+        self._file.close()
+        reach("data.written")
+        with data_errors(self._path, "write"):
+            self._placing.__exit__(None, None, None)
+        self.stored = Stored(self._size, self._digester.digest())
+        flush_file_later(self._path)
+
+    def discard(self) -> None:
+        """As the base class says."""
+        if self.closed:
+            return
+        super().close()
+        self._file.close()
+        with suppress(InterruptedError):
+            self._placing.__exit__(InterruptedError, InterruptedError(), None)
+
+
+def _copy_tree(tree: _Tree, target: Path) -> Stored:
+    """The new folder `target` holds what the tree's folder holds."""
+    target.mkdir()
+    root = str(target)
+    for relative in tree.folders:
+        os.makedirs(f"{root}/{relative}", exist_ok=True)
+    size, digests = 0, []
+    for path, relative in tree.files:
+        stored = _copy_file(path, f"{root}/{relative}")
+        size += stored.size
+        digests.append((relative, stored.digest))
+    return Stored(size, digest_of_folder(digests))
+
+
+def _copy_file(source: str | Path, target: str | Path) -> Stored:
+    """The new file `target` holds what `source` holds."""
+    with data_errors(source, "read"):
+        descriptor = os.open(source, os.O_RDONLY)
+    try:
+        status = os.fstat(descriptor)
+        _refuse_unless_file(source, status)
+        reach("data.before_write")
+        written = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            if status.st_size <= _READ_WHOLE_BYTES:
+                stored = _copy_small(descriptor, written, status.st_size)
+            else:
+                stored = _copy_large(source, target, descriptor, written, status.st_size)
+            if status.st_mode & 0o100:
+                os.fchmod(written, os.fstat(written).st_mode | (status.st_mode & 0o111))
+        finally:
+            os.close(written)
+        reach("data.written")
+        return stored
+    finally:
+        os.close(descriptor)
+
+
+def _copy_small(source: int, target: int, expected: int) -> Stored:
+    digester = Digester()
+    size = 0
+    # One call more than there are bytes for, which finds the end of a file that grows or lies about its size.
+    while data := os.read(source, max(expected - size, 0) + 1):
+        digester.update(data)
+        size += len(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(target, view) :]
+    return Stored(size, digester.digest())
+
+
+def _copy_large(source: str | Path, target: str | Path, descriptor: int, written: int, size: int) -> Stored:
+    """The kernel copies a step while another thread hashes the one before, reading it from the copy."""
+    digester = Digester()
+    with ThreadPoolExecutor(1, "flyte-hash") as hashing, open(target, "rb", buffering=0) as copy:
+        hashed = hashing.submit(lambda: None)
+        for offset in range(0, size, _STEP_BYTES):
+            count = min(_STEP_BYTES, size - offset)
+            _copy_step(source, descriptor, written, offset, count)
+            hashed.result()
+            hashed = hashing.submit(_hash_step, digester, copy.fileno(), offset, count)
+        hashed.result()
+    return Stored(size, digester.digest())
+
+
+def _copy_step(source: str | Path, descriptor: int, written: int, offset: int, count: int) -> None:
+    end = offset + count
+    while offset < end:
+        try:
+            copied = os.copy_file_range(descriptor, written, end - offset, offset, offset)
+        except (OSError, AttributeError) as error:
+            if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
+                raise
+            copied = os.pwrite(written, os.pread(descriptor, min(end - offset, 1 << 20), offset), offset)
+        if not copied:
+            raise DataChangedError(str(source), f"{source} got shorter while it was copied. Copy it when it is complete.")
+        offset += copied
+
+
+def _hash_step(digester: Digester, descriptor: int, offset: int, count: int) -> None:
+    buffer = memoryview(bytearray(min(count, 1 << 20)))
+    end = offset + count
+    while offset < end:
+        read = os.preadv(descriptor, [buffer[: end - offset]], offset)
+        digester.update(buffer[:read])
+        offset += read
+
+
+def _refuse_unless_file(path: str | Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise wrong_kind(str(path), "read", "a folder", "file")
+    if not stat.S_ISREG(status.st_mode):
+        raise WrongKindOfDataError(str(path), f"cannot read {path}: it is a device, pipe or socket, not a file.")
+
+
+@dataclass(slots=True)
+class _Tree:
+    """What is below a folder: files as path and relative path, and the relative paths of all folders."""
+
+    files: list[tuple[str, str]]
+    folders: list[str]
+
+
+def _scan(folder: Path) -> _Tree:
+    """Everything below a folder, links followed.
+
+    Raises:
+        DataNotFoundError: there is no such folder, or a link in it leads nowhere.
+        WrongKindOfDataError: it is a file, or something in it is neither a file nor a folder.
+        InvalidAddressError: a link leads to a folder around it.
+    """
+    if not folder.is_dir():
+        with data_errors(folder, "read"):
+            os.stat(folder)
+        raise wrong_kind(str(folder), "read", "a file", "folder")
+    tree = _Tree([], [])
+    waiting: list[tuple[str, str, tuple[tuple[int, int], ...]]] = [(os.path.abspath(folder), "", ())]
+    while waiting:
+        path, prefix, ancestors = waiting.pop()
+        with data_errors(path, "read"):
+            status = os.stat(path)
+            identity = (status.st_dev, status.st_ino)
+            if identity in ancestors:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    relative = prefix + entry.name
+                    if entry.is_file():
+                        tree.files.append((entry.path, relative))
+                    elif entry.is_dir():
+                        tree.folders.append(relative)
+                        waiting.append((entry.path, f"{relative}/", (*ancestors, identity)))
+                    else:
+                        with data_errors(entry.path, "read"):
+                            _refuse_unless_file(entry.path, entry.stat())
+    return tree

@@ -1,0 +1,304 @@
+"""Objects in S3, Google Cloud Storage and Azure, through obstore."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flyte._atomic import placed_whole
+from flyte._faults import reach
+from flyte.errors import DataChangedError, InvalidAddressError, StorageError
+from flyte.storage._addresses import checked_relative, protocol_of
+from flyte.storage._backend import ANYTHING, Backend, Expected, FileEntry, Found, Stored, Tuning, Writing
+from flyte.storage._digests import digest_of_bytes, digest_of_file, digest_of_folder
+from flyte.storage._failures import data_errors, not_found, wrong_kind
+from flyte.storage._fanout import run_all
+from flyte.storage._object_streams import ObjectWriting, RangeReader
+from flyte.storage._parts import DOWNLOAD, FILES_IN_FLIGHT, UPLOAD, execution_attributes, part_size
+from flyte.storage._settings import log_transfer, settings_for
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_LISTED_AT_ONCE = 1_000
+
+
+class _Place(NamedTuple):
+    """An address as obstore takes it."""
+
+    store: ObjectStore
+    key: str
+
+
+class _Objects(Backend):
+    def find(self, address: str) -> Found | None:
+        import obstore
+
+        place = _place(address)
+        with data_errors(address, "look at"):
+            if place.key:
+                try:
+                    return Found("file", int(obstore.head(place.store, place.key)["size"]))
+                except FileNotFoundError:
+                    pass
+            stream = obstore.list(place.store, place.key or None, chunk_size=1)
+            return Found("folder", 0) if next(iter(stream), None) else None
+
+    def list_files(self, address: str) -> list[FileEntry]:
+        import obstore
+
+        place = _place(address)
+        skipped = len(place.key) + 1 if place.key else 0
+        with data_errors(address, "list"):
+            stream = obstore.list(place.store, place.key or None, chunk_size=_LISTED_AT_ONCE)
+            entries = [FileEntry(each["path"][skipped:], int(each["size"])) for chunk in stream for each in chunk]
+        return sorted(entry for entry in entries if entry.relative)
+
+    def open_reader(self, address: str, chunk_size: int) -> io.BufferedIOBase:
+        meta = self._head(address)
+        get_range = partial(_get_range, _place(address), address, meta["e_tag"])
+        raw = RangeReader(get_range, int(meta["size"]), chunk_size)
+        return io.BufferedReader(raw, buffer_size=1 << 16)
+
+    def open_writer(self, address: str, tuning: Tuning) -> Writing:
+        chunk_size, concurrency = UPLOAD.of(tuning)
+        return ObjectWriting(address, partial(_put, _file_place(address), address, chunk_size, concurrency))
+
+    def read(self, address: str) -> bytes:
+        import obstore
+
+        place = _file_place(address)
+        with data_errors(address, "read"):
+            return _retried(address, lambda: bytes(obstore.get(place.store, place.key).bytes()))
+
+    def write(self, address: str, data: bytes | memoryview) -> None:
+        chunk_size, concurrency = UPLOAD.of(Tuning())
+        _put(_file_place(address), address, chunk_size, concurrency, data)
+
+    def fetch_file(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
+        meta = self._head(address)
+        with data_errors(target, "write"), placed_whole(target) as temporary:
+            _fetch(_place(address), address, int(meta["size"]), meta["e_tag"], temporary, tuning)
+            expected.check(address, lambda: digest_of_file(temporary))
+
+    def store_file(self, source: Path, address: str, tuning: Tuning) -> Stored:
+        place = _file_place(address)
+        with data_errors(source, "read"):
+            size = source.stat().st_size
+            if source.is_dir():
+                raise wrong_kind(str(source), "read", "a folder", "file")
+        default_chunk, concurrency = UPLOAD.of(tuning)
+        with ThreadPoolExecutor(1, "flyte-hash") as hashing:
+            digest = hashing.submit(digest_of_file, source)
+            _put(place, address, part_size(size, default_chunk), concurrency, source)
+            return Stored(size, digest.result())
+
+    def fetch_folder(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
+        entries = self.list_files(address)
+        if not entries:
+            if self.find(address) is not None:
+                raise wrong_kind(address, "read", "a file", "folder")
+            raise not_found(address, "read")
+        for entry in entries:
+            checked_relative(entry.relative)
+        place = _place(address)
+        in_flight = tuning.batch_size or FILES_IN_FLIGHT
+
+        def fetch(entry: FileEntry, path: Path) -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source = _Place(place.store, f"{place.key}/{entry.relative}".lstrip("/"))
+            _fetch(source, f"{address.rstrip('/')}/{entry.relative}", entry.size, None, path, tuning)
+
+        def fetch_whole(entry: FileEntry) -> None:
+            with data_errors(target, "write"), placed_whole(target / entry.relative) as temporary:
+                fetch(entry, temporary)
+
+        def found_in(folder: Path) -> str:
+            return digest_of_folder((entry.relative, digest_of_file(folder / entry.relative)) for entry in entries)
+
+        if target.exists():
+            run_all([partial(fetch_whole, entry) for entry in entries], in_flight)
+            expected.check(address, lambda: found_in(target))
+            return
+        with data_errors(target, "write"), placed_whole(target) as temporary:
+            run_all([partial(fetch, entry, temporary / entry.relative) for entry in entries], in_flight)
+            expected.check(address, lambda: found_in(temporary))
+
+    def store_folder(self, source: Path, address: str, tuning: Tuning) -> Stored:
+        from flyte.storage._local import LOCAL_FILES
+
+        entries = LOCAL_FILES.list_files(str(source))
+        folder = address.rstrip("/")
+
+        def store(entry: FileEntry) -> tuple[str, str]:
+            path = source / entry.relative
+            chunk_size, concurrency = UPLOAD.of(tuning)
+            target = f"{folder}/{entry.relative}"
+            if entry.size > chunk_size:
+                return entry.relative, self.store_file(path, target, tuning).digest
+            with data_errors(path, "read"):
+                data = path.read_bytes()
+            _put(_file_place(target), target, chunk_size, concurrency, data)
+            return entry.relative, digest_of_bytes(data)
+
+        try:
+            digests = run_all([partial(store, entry) for entry in entries], tuning.batch_size or FILES_IN_FLIGHT)
+        except BaseException:
+            self.delete_files([f"{folder}/{entry.relative}" for entry in entries])
+            raise
+        return Stored(sum(entry.size for entry in entries), digest_of_folder(digests))
+
+    def _head(self, address: str) -> Any:
+        """What the store says of the object at the address, in obstore's words: `size`, `e_tag`."""
+        import obstore
+
+        place = _file_place(address)
+        with data_errors(address, "read"):
+            try:
+                return obstore.head(place.store, place.key)
+            except FileNotFoundError:
+                if self.list_files(address):
+                    raise wrong_kind(address, "read", "a folder", "file") from None
+                raise
+
+    def delete_files(self, addresses: Iterable[str]) -> None:
+        import obstore
+
+        by_store: dict[int, tuple[ObjectStore, list[str]]] = {}
+        for place in map(_place, addresses):
+            by_store.setdefault(id(place.store), (place.store, []))[1].append(place.key)
+        for store, keys in by_store.values():
+            # What cannot be reached now was not what failed first; the caller raises that.
+            with suppress(Exception):
+                obstore.delete(store, keys)
+
+    def arguments_for_polars(self, address: str) -> dict[str, Any]:
+        protocol = protocol_of(address)
+        arguments = settings_for(protocol).get_fsspec_kwargs()
+        prefix = {"s3": "aws_", "s3a": "aws_", "gs": "google_"}.get(protocol, "azure_storage_")
+        options = {**arguments.get("config", {}), **({"region": arguments["region"]} if "region" in arguments else {})}
+        named = {f"{prefix}{name}": str(value).lower() if isinstance(value, bool) else value for name, value in options.items()}
+        return {"storage_options": {**named, "allow_http": "true"}} if named else {}
+
+
+OBJECTS = _Objects()
+
+
+def _file_place(address: str) -> _Place:
+    place = _place(address)
+    if not place.key:
+        raise InvalidAddressError(address, f"{address!r} names a bucket, not a file in it: add a path behind it.")
+    return place
+
+
+def _place(address: str) -> _Place:
+    scheme, _, rest = address.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not bucket:
+        raise InvalidAddressError(address, f"{address!r} names no bucket: expected {scheme}://bucket/path.")
+    scheme = "s3" if scheme == "s3a" else scheme
+    settings = settings_for(protocol_of(address))
+    with data_errors(address, "reach"):
+        return _Place(_store(f"{scheme}://{bucket}", settings, _credentials_seen()), key.strip("/"))
+
+
+def _credentials_seen() -> tuple[tuple[str, str], ...]:
+    """The variables that stores are configured by: a store made under others is not used again."""
+    prefixes = ("AWS_", "GOOGLE_", "AZURE_")
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(prefixes)))
+
+
+@lru_cache(maxsize=64)
+def _store(url: str, settings: Any, credentials_seen: Any) -> ObjectStore:
+    from obstore.store import from_url
+
+    store: ObjectStore = from_url(url, **settings.get_fsspec_kwargs())
+    return store
+
+
+def _put(place: _Place, address: str, chunk_size: int, concurrency: int, data: Any) -> None:
+    import obstore
+
+    began = time.monotonic()
+    with data_errors(address, "write"):
+        reach("data.before_write")
+        obstore.put(
+            place.store,
+            place.key,
+            data,
+            chunk_size=chunk_size,
+            max_concurrency=concurrency,
+            attributes=execution_attributes(address),
+        )
+        reach("data.written")
+    log_transfer(address, "wrote", began)
+
+
+def _fetch(place: _Place, address: str, size: int, e_tag: str | None, target: Path, tuning: Tuning) -> None:
+    """The new file `target` holds an object of `size` bytes."""
+    began = time.monotonic()
+    chunk_size, concurrency = DOWNLOAD.of(tuning)
+    reach("data.before_write")
+    with data_errors(target, "write"):
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+
+        def fetch(start: int) -> None:
+            data = _get_range(place, address, e_tag, start, min(start + chunk_size, size))
+            with data_errors(target, "write"):
+                view = memoryview(data).cast("B")
+                while view:
+                    written = os.pwrite(descriptor, view, start)
+                    view, start = view[written:], start + written
+
+        parts = [partial(fetch, start) for start in range(0, size, chunk_size)]
+        run_all(parts, concurrency)
+    finally:
+        os.close(descriptor)
+    reach("data.written")
+    log_transfer(address, "read", began)
+
+
+def _get_range(place: _Place, address: str, e_tag: str | None, start: int, end: int) -> Any:
+    """The bytes from `start` to before `end` of the object that had `e_tag`."""
+    import obstore
+
+    options: dict[str, Any] = {"range": (start, end)}
+    if e_tag is not None:
+        options["if_match"] = e_tag
+
+    def get() -> Any:
+        return obstore.get(place.store, place.key, options=options).bytes()
+
+    with data_errors(address, "read"):
+        data = _retried(address, get)
+    if len(data) != end - start:
+        raise DataChangedError(
+            address, f"cannot read {address}: {end - start} bytes from {start} were asked for and {len(data)} came. "
+            "It was truncated while it was read: read it again."
+        )
+    return data
+
+
+def _retried(address: str, get: Any) -> Any:
+    """What `get` gives; it is called again when the connection broke in the middle of the body.
+
+    Requests that fail before that are tried again by obstore itself.
+    """
+    settings = settings_for(protocol_of(address))
+    for retry in range(settings.retries + 1):
+        try:
+            return get()
+        except Exception as error:
+            is_passing = type(error).__name__ in ("GenericError", "JoinError") and "status code" not in str(error)
+            if not is_passing or retry == settings.retries:
+                raise
+            time.sleep(min(settings.backoff.total_seconds() * 2**retry, 16.0))
+    raise StorageError(address, f"cannot read {address}")

@@ -1,0 +1,274 @@
+"""Opening files at any address: as Python file objects, and as their awaitable form."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
+from typing import IO, Any, Protocol
+
+from flyte.storage._addresses import absolute
+from flyte.storage._backend import ANYTHING, Expected, Stored, Tuning, Writing, backend_of
+from flyte.storage._digests import Digester, is_digest
+
+DEFAULT_BLOCK_BYTES = 8 << 20
+
+_COMPRESSIONS = {"gzip": "gzip", "bz2": "bz2", "xz": "lzma", "lzma": "lzma"}
+_SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
+
+
+class Hasher(Protocol):
+    """What sees the bytes of a file while they are written."""
+
+    def update(self, data: Any, /) -> object:
+        """The next bytes."""
+        ...
+
+
+class FileMode:
+    """The mode of an opened file.
+
+    Raises:
+        ValueError: it is not one that files at any address have.
+    """
+
+    def __init__(self, mode: str) -> None:
+        kinds = mode.replace("b", "").replace("t", "")
+        if kinds not in ("r", "w", "x") or ("b" in mode and "t" in mode) or len(set(mode)) != len(mode):
+            raise ValueError(
+                f"mode {mode!r} is not possible: data is immutable, so use 'rb' or 'r' to read it, 'wb' or 'w' to write "
+                "a new file ('x' if it must not be there yet)."
+            )
+        self.is_text = "b" not in mode
+        self.reads = kinds == "r"
+        self.is_exclusive = kinds == "x"
+
+
+@contextmanager
+def opened(
+    address: str,
+    mode: str = "rb",
+    *,
+    block_size: int | None = None,
+    compression: str | None = None,
+    expected: Expected = ANYTHING,
+    hasher: Hasher | None = None,
+    on_stored: Callable[[Stored], None] | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+) -> Iterator[IO[Any]]:
+    """A file object; what was written is at the address when the block ends, and nothing when it raises.
+
+    Args:
+        address: Of the file.
+        mode: `rb` or `r`, `wb` or `w`, `xb` or `x`.
+        block_size: Bytes of one request; for reading also of what is read ahead.
+        compression: `gzip`, `bz2`, `xz`, or `infer` from the name.
+        expected: Who reads all of the file in order learns at its end when it is not what is expected.
+        hasher: Sees the bytes that are written.
+        on_stored: Called with what was written.
+        encoding: Of text; default UTF-8.
+        errors: As of `open`.
+        newline: As of `open`.
+
+    Raises:
+        ValueError: the mode or compression is unknown.
+        StorageError: the data cannot be read or written.
+    """
+    wanted = FileMode(mode)
+    packing = _compression(address, compression)
+    stack: list[Any] = []
+    writing: Writing | None = None
+    if wanted.reads:
+        stack.append(backend_of(address).open_reader(address, block_size or DEFAULT_BLOCK_BYTES))
+        if is_digest(expected.digest):
+            stack.append(_Verified(stack[-1], address, expected))
+    else:
+        writing = _new_file(address, block_size, must_be_new=wanted.is_exclusive)
+        stack.append(_Seen(writing, hasher) if hasher is not None else writing)
+        stack.append(io.BufferedWriter(stack[-1], 1 << 18))
+    if packing is not None:
+        stack.append(packing.open(stack[-1], "rb" if wanted.reads else "wb"))
+    if wanted.is_text:
+        stack.append(io.TextIOWrapper(stack[-1], encoding or "utf-8", errors, newline))
+    try:
+        yield stack[-1]
+        for each in reversed(stack):
+            each.close()
+    except BaseException:
+        if writing is not None:
+            writing.discard()
+        for each in reversed(stack):
+            with suppress(Exception):
+                each.close()
+        raise
+    if writing is not None:
+        writing.close()
+        if on_stored is not None and writing.stored is not None:
+            on_stored(writing.stored)
+
+
+class AsyncFile:
+    """An opened file whose methods are awaited; each runs on a thread."""
+
+    def __init__(self, file: IO[Any]) -> None:
+        self._file = file
+
+    async def read(self, size: int | None = -1) -> Any:
+        """Up to `size` bytes, or characters; all that is left for -1 or None."""
+        return await asyncio.to_thread(self._file.read, -1 if size is None else size)
+
+    async def readline(self, size: int = -1) -> Any:
+        """The next line."""
+        return await asyncio.to_thread(self._file.readline, size)
+
+    async def readlines(self, hint: int = -1) -> list[Any]:
+        """The lines that are left."""
+        return await asyncio.to_thread(self._file.readlines, hint)
+
+    async def write(self, data: Any) -> int:
+        """Write all of `data`."""
+        return await asyncio.to_thread(self._file.write, data)
+
+    async def writelines(self, lines: Iterable[Any]) -> None:
+        """Write each of the lines."""
+        await asyncio.to_thread(self._file.writelines, lines)
+
+    async def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a position; returns it."""
+        return await asyncio.to_thread(self._file.seek, offset, whence)
+
+    async def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    async def flush(self) -> None:
+        """What was written is on its way."""
+        await asyncio.to_thread(self._file.flush)
+
+    async def close(self) -> None:
+        """Nothing more can be read or written; a file that was written is at its address."""
+        await asyncio.to_thread(self._file.close)
+
+    def readable(self) -> bool:
+        """True for a file that was opened for reading."""
+        return self._file.readable()
+
+    def writable(self) -> bool:
+        """True for a file that was opened for writing."""
+        return self._file.writable()
+
+    def seekable(self) -> bool:
+        """Whether `seek` is possible."""
+        return self._file.seekable()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._file.closed
+
+    async def __aenter__(self) -> AsyncFile:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._lines()
+
+    async def _lines(self) -> AsyncIterator[Any]:
+        while line := await self.readline():
+            yield line
+
+
+def _new_file(address: str, block_size: int | None, *, must_be_new: bool) -> Writing:
+    backend = backend_of(address)
+    if must_be_new and backend.find(address) is not None:
+        raise FileExistsError(f"{address} is there already: mode 'x' writes new files only.")
+    return backend.open_writer(absolute(address), Tuning(chunk_size=block_size))
+
+
+def _compression(address: str, name: str | None) -> Any:
+    from importlib import import_module
+
+    if name == "infer":
+        name = _SUFFIXES.get(PurePosixPath(address).suffix)
+    if name is None:
+        return None
+    if name not in _COMPRESSIONS:
+        raise ValueError(f"compression {name!r} is unknown: use one of {', '.join(_COMPRESSIONS)} or 'infer'.")
+    return import_module(_COMPRESSIONS[name])
+
+
+class _Seen(io.RawIOBase):
+    """A file whose bytes a hasher sees while they are written."""
+
+    def __init__(self, file: Writing, hasher: Hasher) -> None:
+        self._file = file
+        self._hasher = hasher
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._hasher.update(memoryview(data).cast("B"))
+        return self._file.write(data) or 0
+
+
+class _Verified(io.BufferedIOBase):
+    """Hashes what is read in order from the start, and compares at the end; after a seek nothing is compared."""
+
+    def __init__(self, file: io.BufferedIOBase, address: str, expected: Expected) -> None:
+        self._file = file
+        self._address = address
+        self._expected = expected
+        self._digester: Digester | None = Digester()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._seen(self._file.read(-1 if size is None else size), size is None or size < 0)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._seen(self._file.read1(size), False)
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        count = self._file.readinto(view)
+        self._seen(view[:count], False)
+        return count
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._seen(self._file.readline(-1 if size is None else size), False)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        before = self._file.tell()
+        after = self._file.seek(offset, whence)
+        if after == 0:
+            self._digester = Digester()
+        elif after != before:
+            self._digester = None
+        return after
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _seen(self, data: Any, is_rest: bool) -> Any:
+        digester = self._digester
+        if digester is not None:
+            digester.update(data)
+            if is_rest or not len(data):
+                self._digester = None
+                self._expected.check(self._address, digester.digest)
+        return data
