@@ -100,7 +100,8 @@ def store(
 
 def _no_task() -> NotInTaskContextError:
     return NotInTaskContextError(
-        "there is no raw data path outside a task: give the address to write to, or do this inside a task."
+        "NotInTaskContextError",
+        "there is no raw data path outside a task: give the address to write to, or do this inside a task.",
     )
 
 
