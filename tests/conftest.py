@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.s3 import S3Server
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +26,12 @@ def flyte_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
         close_engine()
         initialization.reset()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server for all tests of this session; each makes a bucket of its own."""
+    from tests.s3 import s3_server
+
+    with s3_server() as server:
+        yield server

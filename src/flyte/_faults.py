@@ -31,6 +31,8 @@ POINTS = {
     "file.before_write": "a file is open under its temporary name, and empty",
     "file.written": "it is complete, under its temporary name",
     "file.renamed": "it has its name, and nothing points to it",
+    "data.before_write": "a file or object of the user's data is about to be written",
+    "data.written": "it is complete: a file under its temporary name, an object in its place",
     "lease.renew": "the lease of a run is about to be renewed",
 }
 """Every point, and what is true where it is."""

@@ -1,4 +1,4 @@
-"""Files, folders and objects at any address: on this machine, in S3, Google Cloud Storage, Azure, or where fsspec reaches.
+"""Files, folders and objects at any address: on this machine, in S3, Google's and Azure's stores, or where fsspec goes.
 
 `flyte.io` is what tasks pass around; these functions are for data that you address yourself.
 """

@@ -89,7 +89,7 @@ def checked_relative(relative: str) -> str:
         InvalidAddressError: it is empty, absolute or a URL, holds a NUL or a backslash, or has a part `..`.
     """
     parts = relative.split("/")
-    if not relative or relative.startswith(("/", "~")) or _URL.match(relative) or "\0" in relative:
+    if not relative or relative.startswith("/") or _URL.match(relative) or "\0" in relative:
         reason = "it is not a relative path"
     elif ".." in parts or "\\" in relative:
         reason = "it may lead out of its folder"
@@ -98,6 +98,12 @@ def checked_relative(relative: str) -> str:
     else:
         return relative
     raise InvalidAddressError(relative, f"{relative!r} cannot name a file in a folder: {reason}.")
+
+
+def parents_of(relative: str) -> list[str]:
+    """The folders that a relative path leads through, from the outermost."""
+    parts = relative.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def rewritten(address: str) -> str:

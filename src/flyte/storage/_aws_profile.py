@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte.errors import InitializationError
+from flyte.storage._settings import check_endpoint
 
 _STATIC_KEYS = {
     "aws_access_key_id": "access_key_id",
@@ -32,7 +33,9 @@ def profile_arguments() -> dict[str, Any]:
     profile = _read_profile(named or "default")
     if profile is None:
         if named:
-            raise _unusable(f"AWS_PROFILE is {named!r}, and neither {_file('credentials')} nor {_file('config')} has it")
+            raise _unusable(
+                f"AWS_PROFILE is {named!r}, and neither {_file('credentials')} nor {_file('config')} has it"
+            )
         return {}
     arguments: dict[str, Any] = {ours: profile[theirs] for theirs, ours in _STATIC_KEYS.items() if profile.get(theirs)}
     if not arguments and named:
@@ -40,6 +43,10 @@ def profile_arguments() -> dict[str, Any]:
     for theirs, ours in (("region", "region"), ("endpoint_url", "endpoint")):
         if profile.get(theirs) and not os.environ.get(f"AWS_{theirs.upper()}"):
             arguments[ours] = profile[theirs]
+    if "endpoint" in arguments:
+        check_endpoint(
+            arguments["endpoint"], f"endpoint_url of profile {named or 'default'!r} is {arguments['endpoint']!r}"
+        )
     return arguments
 
 
@@ -67,7 +74,9 @@ def _boto3_provider(profile: str) -> Any:
         from boto3 import Session
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
-        raise _unusable(f"profile {profile!r} holds no keys of its own; only boto3 can use it: pip install boto3") from None
+        raise _unusable(
+            f"profile {profile!r} holds no keys of its own; only boto3 can use it: pip install boto3"
+        ) from None
     return Boto3CredentialProvider(Session(profile_name=profile))
 
 

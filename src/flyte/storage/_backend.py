@@ -24,10 +24,14 @@ class Found(NamedTuple):
 
 
 class FileEntry(NamedTuple):
-    """A file in a folder; `relative` is its path there, with `/` between the parts."""
+    """A file in a folder; `relative` is its path there, with `/` between the parts.
+
+    `e_tag` is what an object store calls this content, None elsewhere.
+    """
 
     relative: str
     size: int
+    e_tag: str | None = None
 
 
 class Stored(NamedTuple):
@@ -58,6 +62,9 @@ class Tuning:
                 raise ValueError(f"{name} is {value!r}: expected a whole number from 1, or None.")
 
 
+STANDARD = Tuning()
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What data has to be: its content hash, where it is known; None lets anything pass."""
@@ -73,8 +80,8 @@ class Expected:
         if is_digest(self.digest) and (digest := found()) != self.digest:
             raise DataChangedError(
                 address,
-                f"{address} is not what was written there: its hash is {digest}, and {self.digest} was recorded. It was "
-                "truncated or changed since: run again the task that wrote it, or take the hash away to use it as it is.",
+                f"{address} is not what was written there: its hash is {digest}, and {self.digest} was recorded. It was"
+                " truncated or changed since: run again the task that wrote it, or take the hash away to use it as is.",
             )
 
 
@@ -147,7 +154,7 @@ class Backend(ABC):
     def store_folder(self, source: Path, address: str, tuning: Tuning) -> Stored:
         """The files of the local folder `source` are below the address, which holds no others."""
 
-    def delete_files(self, addresses: Iterable[str]) -> None:
+    def delete_files(self, addresses: Iterable[str]) -> None:  # noqa: B027
         """These files are gone, as far as the store lets us; for what a failed transfer leaves."""
 
     def arguments_for_polars(self, address: str) -> dict[str, Any]:
@@ -172,4 +179,4 @@ def backend_of(address: str) -> Backend:
         return OBJECTS
     from flyte.storage._foreign import foreign_files
 
-    return foreign_files(protocol)
+    return foreign_files(address)

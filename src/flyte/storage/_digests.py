@@ -12,6 +12,7 @@ from pathlib import Path
 
 PREFIX = "blake3:"
 
+_READ_BYTES = 1 << 20
 _DIGEST = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
 
 
@@ -38,12 +39,14 @@ def is_digest(text: str | None) -> bool:
 
 
 def digest_of_file(path: Path) -> str:
-    """The content hash of a local file, read through a memory map."""
-    from blake3 import blake3
-
-    hasher = blake3()
-    hasher.update_mmap(path)
-    return PREFIX + hasher.hexdigest()
+    """The content hash of a local file."""
+    digester = Digester()
+    # Not through a memory map: its pages would count as memory of this process.
+    with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(_READ_BYTES))
+        while count := file.readinto(buffer):
+            digester.update(buffer[:count])
+    return digester.digest()
 
 
 def digest_of_bytes(data: bytes | memoryview) -> str:

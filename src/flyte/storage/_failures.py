@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +25,12 @@ _BY_CODE_OF_STORE = (
     ("ExpiredToken", "credentials"),
     ("AccessDenied", "denied"),
     ("EntityTooLarge", "too large"),
+    ("KeyTooLong", "long key"),
+    ("InvalidRange", "PreconditionError"),
 )
+
+
+_FAILED = re.compile(r"status code: (5\d\d[^:\n]*)")
 
 
 @contextmanager
@@ -54,9 +60,9 @@ def _translated(address: str, doing: str, error: Exception) -> StorageError | No
     if remote and (isinstance(error, OSError) or type(error).__module__.startswith("obstore")):
         return _of_store(address, doing, error)
     if remote and isinstance(error, ValueError) and "parse path" in str(error):
-        return InvalidAddressError(address, f"cannot {doing} {address}: {_first_line(error)}.")
+        return InvalidAddressError(address, f"cannot {doing} {address}: {_first_line(error)}. Use another name.")
     if isinstance(error, OSError):
-        return StorageError(address, f"cannot {doing} {address}: {_first_line(error)}.")
+        return StorageError(address, f"cannot {doing} {address}: {_first_line(error)}. Check the path.")
     return None
 
 
@@ -74,14 +80,24 @@ def _of_system(address: str, doing: str, error: OSError) -> StorageError:
             address, f"{head}: the disk is full ({error.strerror}). Free some space and run again; no part was left."
         )
     if number == errno.ENAMETOOLONG:
-        return InvalidAddressError(address, f"{head}: a part of the path is longer than the file system allows.")
+        return InvalidAddressError(
+            address, f"{head}: a part of the path is longer than the file system allows. Use a shorter name."
+        )
     if number == errno.ELOOP:
         return InvalidAddressError(address, f"{head}: a symbolic link there leads back to itself. Remove the link.")
     if number == errno.EISDIR:
         return wrong_kind(address, doing, "a folder", "file")
     if number == errno.ENOTDIR:
-        return WrongKindOfDataError(address, f"{head}: a part of the path is a file, not a folder.")
-    return StorageError(address, f"{head}: {error.strerror or error}.")
+        return WrongKindOfDataError(
+            address, f"{head}: a part of the path is a file, not a folder. Use another path, or remove the file."
+        )
+    if number in (errno.ENOTEMPTY, errno.EEXIST):
+        return StorageError(address, f"{head}: something is there already. Use a new address, or remove what is there.")
+    if number == errno.EFBIG:
+        return StorageError(
+            address, f"{head}: it is larger than this process may write. Raise the limit of file sizes."
+        )
+    return StorageError(address, f"{head}: {error.strerror or error}. Check the path, and the disk it is on.")
 
 
 def _of_store(address: str, doing: str, error: Exception) -> StorageError:
@@ -93,7 +109,8 @@ def _of_store(address: str, doing: str, error: Exception) -> StorageError:
             return DataNotFoundError(address, f"{head}: the bucket does not exist. Create it, or check its name.")
         case "credentials" | "UnauthenticatedError":
             return DataAccessDeniedError(
-                address, f"{head}: the store does not accept the credentials. Check the keys, and the endpoint they are for."
+                address,
+                f"{head}: the store does not accept the credentials. Check the keys and the endpoint.",
             )
         case "denied" | "PermissionDeniedError" | "PermissionError":
             return DataAccessDeniedError(
@@ -104,12 +121,33 @@ def _of_store(address: str, doing: str, error: Exception) -> StorageError:
         case "PreconditionError":
             return DataChangedError(address, f"{head}: it was changed while it was read. Read it again.")
         case "too large":
-            return StorageError(address, f"{head}: it is larger than the store takes in one object.")
-    if "error sending request" in text or "connect" in text.lower():
+            return StorageError(
+                address, f"{head}: it is larger than the store takes in one object. Write it as several files."
+            )
+        case "long key":
+            return InvalidAddressError(address, f"{head}: the key is longer than the store allows. Use a shorter one.")
+        case "IsADirectoryError":
+            return wrong_kind(address, doing, "a folder", "file")
+        case "FileExistsError" | "NotADirectoryError":
+            return WrongKindOfDataError(
+                address, f"{head}: a part of the path is a file, not a folder. Use another path, or remove the file."
+            )
+    if "HTTP error" in text:
         return StorageError(
             address, f"{head}: the store does not answer ({_cause(text)}). Check the endpoint and the network."
         )
-    return StorageError(address, f"{head}: {_cause(text)}.")
+    if status := _FAILED.search(text):
+        return StorageError(
+            address,
+            f"{head}: the store fails, and did so when asked again ({status[1]}). Run again later, or set more "
+            "`retries` in the storage settings.",
+        )
+    return StorageError(address, f"{head}: {_cause(text)}. Check the settings of the storage.")
+
+
+def is_missing_bucket(error: Exception) -> bool:
+    """Whether a store says that it has no such bucket."""
+    return "<Code>NoSuchBucket" in str(error)
 
 
 def not_found(address: str, doing: str) -> DataNotFoundError:

@@ -33,5 +33,6 @@ def get_underlying_filesystem(
         from obstore.fsspec import FsspecStore
 
         with data_errors(path or f"{protocol}://", "reach"):
-            return FsspecStore(protocol, **{**get_configured_fsspec_kwargs(protocol, anonymous), **kwargs})
+            made: Any = FsspecStore
+            return made(protocol, **{**get_configured_fsspec_kwargs(protocol, anonymous), **kwargs})
     return fsspec.filesystem(protocol, **kwargs)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from flyte._atomic import sync_folder
 from flyte.errors import StorageError
+from flyte.storage._addresses import absolute, is_remote
 from flyte.storage._settings import Local, settings_for
 
 _ONE_BY_ONE = 8
@@ -52,6 +54,9 @@ def wait_until_flushed(path: str) -> None:
     Raises:
         StorageError: the disk refused it.
     """
+    if is_remote(path):
+        return
+    path = absolute(path)
     flushed = _pending.get(path)
     if flushed is None:
         return
@@ -69,6 +74,7 @@ def _enqueue(path: Path, *, is_folder: bool) -> None:
     settings = settings_for("file")
     if not (isinstance(settings, Local) and settings.flush):
         return
+    path = Path(absolute(path))
     flush = _Flush(path, is_folder, Future())
     with _lock:
         _pending[str(path)] = flush.done
@@ -77,7 +83,11 @@ def _enqueue(path: Path, *, is_folder: bool) -> None:
             return
         _is_flushing = True
     # It lives for as long as there is something to do, and one is enough: the disk is the bottleneck.
-    threading.Thread(target=_flush_until_done, name="flyte-flush", daemon=True).start()
+    try:
+        threading.Thread(target=_flush_until_done, name="flyte-flush", daemon=True).start()
+    except RuntimeError:
+        # There are no more threads, or the interpreter is about to end.
+        _flush_until_done()
 
 
 def _flush_until_done() -> None:
@@ -89,11 +99,29 @@ def _flush_until_done() -> None:
             if not batch:
                 _is_flushing = False
                 return
-        if len(batch) > _ONE_BY_ONE:
-            _settle(batch, partial(_flush_file_system, batch[0].path))
-        else:
+        if len(batch) <= _ONE_BY_ONE:
             for each in batch:
                 _settle([each], partial(_flush_file_system if each.is_folder else _flush_file, each.path))
+            continue
+        for same in _by_file_system(batch):
+            _settle(same, partial(_flush_file_system, *(each.path for each in same)))
+
+
+def _by_file_system(batch: list[_Flush]) -> list[list[_Flush]]:
+    """The files that are still there, by the file system they are on; the others are settled."""
+    groups: dict[int, list[_Flush]] = {}
+    for each in batch:
+        try:
+            device = each.path.stat().st_dev
+        except OSError as error:
+            _settle([each], partial(_fail, error))
+        else:
+            groups.setdefault(device, []).append(each)
+    return list(groups.values())
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _settle(batch: list[_Flush], flush: Callable[[], None]) -> None:
@@ -124,16 +152,39 @@ def _flush_file(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _flush_file_system(path: Path) -> None:
-    """All that was written to the file system of `path`: a call a file would take some milliseconds each."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _flush_file_system(*paths: Path) -> None:
+    """All that was written to the file system of these paths: a call a file would take some milliseconds each."""
+    descriptor = _opened_first(paths)
+    if descriptor is None:
+        return
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         if hasattr(libc, "syncfs"):
             if libc.syncfs(descriptor) != 0:
                 number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number), str(path))
+                raise OSError(number, os.strerror(number), str(paths[0]))
         else:
             os.sync()
     finally:
         os.close(descriptor)
+
+
+def _opened_first(paths: Iterable[Path]) -> int | None:
+    """The first of these that is still there, opened."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            return os.open(path, os.O_RDONLY)
+    return None
+
+
+def _forget() -> None:
+    """In a process that was forked: the thread that flushes is not in it, and what waited is the parent's."""
+    global _is_flushing, _lock
+    _lock = threading.Lock()
+    _pending.clear()
+    _waiting.clear()
+    _is_flushing = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

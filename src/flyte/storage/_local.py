@@ -7,18 +7,19 @@ import io
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from flyte._atomic import placed_whole
-from flyte._faults import reach
 from flyte.errors import DataChangedError, WrongKindOfDataError
 from flyte.storage._addresses import local_path
 from flyte.storage._backend import ANYTHING, Backend, Expected, FileEntry, Found, Stored, Tuning, Writing
 from flyte.storage._digests import Digester, digest_of_folder
 from flyte.storage._failures import data_errors, wrong_kind
+from flyte.storage._fault_points import data_written
 from flyte.storage._flushing import flush_file_later, flush_folder_later
+from flyte.storage._merging import folder_placed
 
 _READ_WHOLE_BYTES = 4 << 20
 """Files up to this size are read into memory; the machinery for larger ones would cost more than it saves."""
@@ -50,8 +51,8 @@ class _LocalFiles(Backend):
     def open_reader(self, address: str, chunk_size: int) -> io.BufferedIOBase:
         path = local_path(address)
         with data_errors(address, "read"):
-            _refuse_unless_file(path, os.stat(path))
-            return path.open("rb", buffering=min(chunk_size, 1 << 20))
+            refuse_unless_file(path)
+            return io.BufferedReader(io.FileIO(path), min(chunk_size, 1 << 20))
 
     def open_writer(self, address: str, tuning: Tuning) -> Writing:
         return _LocalWriting(local_path(address))
@@ -59,23 +60,25 @@ class _LocalFiles(Backend):
     def read(self, address: str) -> bytes:
         path = local_path(address)
         with data_errors(address, "read"):
+            refuse_unless_file(path)
             return path.read_bytes()
 
     def write(self, address: str, data: bytes | memoryview) -> None:
         path = local_path(address)
-        with data_errors(address, "write"), placed_whole(path) as temporary:
-            reach("data.before_write")
+        with data_errors(address, "write"), placed_whole(path) as temporary, data_written():
             temporary.write_bytes(data)
-            reach("data.written")
         flush_file_later(path)
 
     def fetch_file(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
+        source = local_path(address)
+        refuse_unless_file(source)
         with data_errors(target, "write"), placed_whole(target) as temporary:
-            stored = _copy_file(local_path(address), temporary)
+            stored = _copy_file(source, temporary)
             expected.check(address, lambda: stored.digest)
 
     def store_file(self, source: Path, address: str, tuning: Tuning) -> Stored:
         target = local_path(address)
+        refuse_unless_file(source)
         with data_errors(target, "write"), placed_whole(target) as temporary:
             stored = _copy_file(source, temporary)
         flush_file_later(target)
@@ -83,15 +86,7 @@ class _LocalFiles(Backend):
 
     def fetch_folder(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
         tree = _scan(local_path(address))
-        if target.exists():
-            fetched = [(relative, Path(path), target / relative) for path, relative in tree.files]
-            digests = []
-            for relative, source, file in fetched:
-                with data_errors(file, "write"), placed_whole(file) as temporary:
-                    digests.append((relative, _copy_file(source, temporary).digest))
-            expected.check(address, lambda: digest_of_folder(digests))
-            return
-        with data_errors(target, "write"), placed_whole(target) as temporary:
+        with data_errors(target, "write"), folder_placed(target) as temporary:
             stored = _copy_tree(tree, temporary)
             expected.check(address, lambda: stored.digest)
 
@@ -110,13 +105,13 @@ LOCAL_FILES = _LocalFiles()
 class _LocalWriting(Writing):
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._placing = placed_whole(path)
         self._digester = Digester()
         self._size = 0
-        with data_errors(path, "write"):
-            temporary = self._placing.__enter__()
-            reach("data.before_write")
-            self._file = temporary.open("xb", buffering=0)
+        with data_errors(path, "write"), ExitStack() as stack:
+            temporary = stack.enter_context(placed_whole(path))
+            stack.enter_context(data_written())
+            self._file = stack.enter_context(temporary.open("xb", buffering=0))
+            self._placing = stack.pop_all()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
         """Write all of `data`; returns its length in bytes."""
@@ -134,10 +129,8 @@ class _LocalWriting(Writing):
         if self.closed:
             return
         super().close()
-        self._file.close()
-        reach("data.written")
         with data_errors(self._path, "write"):
-            self._placing.__exit__(None, None, None)
+            self._placing.close()
         self.stored = Stored(self._size, self._digester.digest())
         flush_file_later(self._path)
 
@@ -146,9 +139,8 @@ class _LocalWriting(Writing):
         if self.closed:
             return
         super().close()
-        self._file.close()
-        with suppress(InterruptedError):
-            self._placing.__exit__(InterruptedError, InterruptedError(), None)
+        with suppress(InterruptedError), self._placing:
+            raise InterruptedError
 
 
 def _copy_tree(tree: _Tree, target: Path) -> Stored:
@@ -171,19 +163,17 @@ def _copy_file(source: str | Path, target: str | Path) -> Stored:
         descriptor = os.open(source, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
-        _refuse_unless_file(source, status)
-        reach("data.before_write")
-        written = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            if status.st_size <= _READ_WHOLE_BYTES:
-                stored = _copy_small(descriptor, written, status.st_size)
-            else:
-                stored = _copy_large(source, target, descriptor, written, status.st_size)
-            if status.st_mode & 0o100:
-                os.fchmod(written, os.fstat(written).st_mode | (status.st_mode & 0o111))
-        finally:
-            os.close(written)
-        reach("data.written")
+        with data_written():
+            written = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                if status.st_size <= _READ_WHOLE_BYTES:
+                    stored = _copy_small(descriptor, written, status.st_size)
+                else:
+                    stored = _copy_large(source, target, descriptor, written, status.st_size)
+                if status.st_mode & 0o100:
+                    os.fchmod(written, os.fstat(written).st_mode | (status.st_mode & 0o111))
+            finally:
+                os.close(written)
         return stored
     finally:
         os.close(descriptor)
@@ -226,7 +216,9 @@ def _copy_step(source: str | Path, descriptor: int, written: int, offset: int, c
                 raise
             copied = os.pwrite(written, os.pread(descriptor, min(end - offset, 1 << 20), offset), offset)
         if not copied:
-            raise DataChangedError(str(source), f"{source} got shorter while it was copied. Copy it when it is complete.")
+            raise DataChangedError(
+                str(source), f"{source} got shorter while it was copied. Copy it when it is complete."
+            )
         offset += copied
 
 
@@ -239,11 +231,22 @@ def _hash_step(digester: Digester, descriptor: int, offset: int, count: int) -> 
         offset += read
 
 
-def _refuse_unless_file(path: str | Path, status: os.stat_result) -> None:
-    if stat.S_ISDIR(status.st_mode):
+def refuse_unless_file(path: str | Path) -> None:
+    """Nothing, when there is a file at a path; to open a pipe would take for ever.
+
+    Raises:
+        DataNotFoundError: there is nothing.
+        WrongKindOfDataError: there is something else.
+        StorageError: it cannot be looked at.
+    """
+    with data_errors(path, "read"):
+        mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
         raise wrong_kind(str(path), "read", "a folder", "file")
-    if not stat.S_ISREG(status.st_mode):
-        raise WrongKindOfDataError(str(path), f"cannot read {path}: it is a device, pipe or socket, not a file.")
+    if not stat.S_ISREG(mode):
+        raise WrongKindOfDataError(
+            str(path), f"cannot read {path}: it is a device, pipe or socket, not a file. Copy what it gives to a file."
+        )
 
 
 @dataclass(slots=True)
@@ -284,6 +287,5 @@ def _scan(folder: Path) -> _Tree:
                         tree.folders.append(relative)
                         waiting.append((entry.path, f"{relative}/", (*ancestors, identity)))
                     else:
-                        with data_errors(entry.path, "read"):
-                            _refuse_unless_file(entry.path, entry.stat())
+                        refuse_unless_file(entry.path)
     return tree

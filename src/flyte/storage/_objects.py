@@ -13,21 +13,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyte._atomic import placed_whole
-from flyte._faults import reach
 from flyte.errors import DataChangedError, InvalidAddressError, StorageError
-from flyte.storage._addresses import checked_relative, protocol_of
+from flyte.storage._addresses import checked_relative, parents_of, protocol_of
 from flyte.storage._backend import ANYTHING, Backend, Expected, FileEntry, Found, Stored, Tuning, Writing
 from flyte.storage._digests import digest_of_bytes, digest_of_file, digest_of_folder
-from flyte.storage._failures import data_errors, not_found, wrong_kind
+from flyte.storage._failures import data_errors, is_missing_bucket, not_found, wrong_kind
 from flyte.storage._fanout import run_all
+from flyte.storage._fault_points import data_written
+from flyte.storage._local import LOCAL_FILES, refuse_unless_file
+from flyte.storage._merging import folder_placed
 from flyte.storage._object_streams import ObjectWriting, RangeReader
 from flyte.storage._parts import DOWNLOAD, FILES_IN_FLIGHT, UPLOAD, execution_attributes, part_size
 from flyte.storage._settings import log_transfer, settings_for
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ObjectStore
 
 _LISTED_AT_ONCE = 1_000
+_KEY_BYTES = 1_024
+"""The longest key of S3 and of Google Cloud Storage; Azure takes as many characters."""
 
 
 class _Place(NamedTuple):
@@ -48,8 +53,13 @@ class _Objects(Backend):
                     return Found("file", int(obstore.head(place.store, place.key)["size"]))
                 except FileNotFoundError:
                     pass
-            stream = obstore.list(place.store, place.key or None, chunk_size=1)
-            return Found("folder", 0) if next(iter(stream), None) else None
+            try:
+                stream = obstore.list(place.store, place.key or None, chunk_size=1)
+                return Found("folder", 0) if next(iter(stream), None) else None
+            except Exception as error:
+                if is_missing_bucket(error):
+                    return None
+                raise
 
     def list_files(self, address: str) -> list[FileEntry]:
         import obstore
@@ -58,8 +68,14 @@ class _Objects(Backend):
         skipped = len(place.key) + 1 if place.key else 0
         with data_errors(address, "list"):
             stream = obstore.list(place.store, place.key or None, chunk_size=_LISTED_AT_ONCE)
-            entries = [FileEntry(each["path"][skipped:], int(each["size"])) for chunk in stream for each in chunk]
-        return sorted(entry for entry in entries if entry.relative)
+            entries = [
+                FileEntry(each["path"][skipped:], int(each["size"]), each["e_tag"])
+                for chunk in stream
+                for each in chunk
+            ]
+        # Consoles keep folders as empty objects, which would be in the way of the files in them.
+        folders = {parent for entry in entries for parent in parents_of(entry.relative)}
+        return sorted(entry for entry in entries if entry.relative and (entry.size or entry.relative not in folders))
 
     def open_reader(self, address: str, chunk_size: int) -> io.BufferedIOBase:
         meta = self._head(address)
@@ -68,7 +84,8 @@ class _Objects(Backend):
         return io.BufferedReader(raw, buffer_size=1 << 16)
 
     def open_writer(self, address: str, tuning: Tuning) -> Writing:
-        chunk_size, concurrency = UPLOAD.of(tuning)
+        default_chunk, concurrency = UPLOAD.of(tuning)
+        chunk_size = part_size(0, default_chunk)
         return ObjectWriting(address, partial(_put, _file_place(address), address, chunk_size, concurrency))
 
     def read(self, address: str) -> bytes:
@@ -76,7 +93,8 @@ class _Objects(Backend):
 
         place = _file_place(address)
         with data_errors(address, "read"):
-            return _retried(address, lambda: bytes(obstore.get(place.store, place.key).bytes()))
+            data: bytes = _retried(address, lambda: bytes(obstore.get(place.store, place.key).bytes()))
+            return data
 
     def write(self, address: str, data: bytes | memoryview) -> None:
         chunk_size, concurrency = UPLOAD.of(Tuning())
@@ -90,10 +108,9 @@ class _Objects(Backend):
 
     def store_file(self, source: Path, address: str, tuning: Tuning) -> Stored:
         place = _file_place(address)
-        with data_errors(source, "read"):
-            size = source.stat().st_size
-            if source.is_dir():
-                raise wrong_kind(str(source), "read", "a folder", "file")
+        refuse_unless_file(source)
+        with data_errors(source, "read"), source.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
         default_chunk, concurrency = UPLOAD.of(tuning)
         with ThreadPoolExecutor(1, "flyte-hash") as hashing:
             digest = hashing.submit(digest_of_file, source)
@@ -114,44 +131,38 @@ class _Objects(Backend):
         def fetch(entry: FileEntry, path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             source = _Place(place.store, f"{place.key}/{entry.relative}".lstrip("/"))
-            _fetch(source, f"{address.rstrip('/')}/{entry.relative}", entry.size, None, path, tuning)
+            _fetch(source, f"{address.rstrip('/')}/{entry.relative}", entry.size, entry.e_tag, path, tuning)
 
-        def fetch_whole(entry: FileEntry) -> None:
-            with data_errors(target, "write"), placed_whole(target / entry.relative) as temporary:
-                fetch(entry, temporary)
-
-        def found_in(folder: Path) -> str:
-            return digest_of_folder((entry.relative, digest_of_file(folder / entry.relative)) for entry in entries)
-
-        if target.exists():
-            run_all([partial(fetch_whole, entry) for entry in entries], in_flight)
-            expected.check(address, lambda: found_in(target))
-            return
-        with data_errors(target, "write"), placed_whole(target) as temporary:
+        with data_errors(target, "write"), folder_placed(target) as temporary:
             run_all([partial(fetch, entry, temporary / entry.relative) for entry in entries], in_flight)
-            expected.check(address, lambda: found_in(temporary))
+            found = ((entry.relative, digest_of_file(temporary / entry.relative)) for entry in entries)
+            expected.check(address, lambda: digest_of_folder(found))
 
     def store_folder(self, source: Path, address: str, tuning: Tuning) -> Stored:
-        from flyte.storage._local import LOCAL_FILES
-
         entries = LOCAL_FILES.list_files(str(source))
         folder = address.rstrip("/")
+        targets = {entry.relative: f"{folder}/{checked_relative(entry.relative)}" for entry in entries}
+        written: list[str] = []
 
         def store(entry: FileEntry) -> tuple[str, str]:
             path = source / entry.relative
             chunk_size, concurrency = UPLOAD.of(tuning)
-            target = f"{folder}/{entry.relative}"
+            target = targets[entry.relative]
             if entry.size > chunk_size:
-                return entry.relative, self.store_file(path, target, tuning).digest
-            with data_errors(path, "read"):
-                data = path.read_bytes()
-            _put(_file_place(target), target, chunk_size, concurrency, data)
-            return entry.relative, digest_of_bytes(data)
+                digest = self.store_file(path, target, tuning).digest
+            else:
+                with data_errors(path, "read"):
+                    data = path.read_bytes()
+                _put(_file_place(target), target, part_size(0, chunk_size), concurrency, data)
+                digest = digest_of_bytes(data)
+            written.append(target)
+            return entry.relative, digest
 
         try:
             digests = run_all([partial(store, entry) for entry in entries], tuning.batch_size or FILES_IN_FLIGHT)
         except BaseException:
-            self.delete_files([f"{folder}/{entry.relative}" for entry in entries])
+            # Not what was there before under the names of files that were not written yet.
+            self.delete_files(written)
             raise
         return Stored(sum(entry.size for entry in entries), digest_of_folder(digests))
 
@@ -184,7 +195,10 @@ class _Objects(Backend):
         arguments = settings_for(protocol).get_fsspec_kwargs()
         prefix = {"s3": "aws_", "s3a": "aws_", "gs": "google_"}.get(protocol, "azure_storage_")
         options = {**arguments.get("config", {}), **({"region": arguments["region"]} if "region" in arguments else {})}
-        named = {f"{prefix}{name}": str(value).lower() if isinstance(value, bool) else value for name, value in options.items()}
+        named = {
+            f"{prefix}{name}": str(value).lower() if isinstance(value, bool) else value
+            for name, value in options.items()
+        }
         return {"storage_options": {**named, "allow_http": "true"}} if named else {}
 
 
@@ -199,14 +213,31 @@ def _file_place(address: str) -> _Place:
 
 
 def _place(address: str) -> _Place:
-    scheme, _, rest = address.partition("://")
-    bucket, _, key = rest.partition("/")
+    protocol = protocol_of(address)
+    bucket, _, key = address.partition("://")[2].partition("/")
     if not bucket:
-        raise InvalidAddressError(address, f"{address!r} names no bucket: expected {scheme}://bucket/path.")
-    scheme = "s3" if scheme == "s3a" else scheme
-    settings = settings_for(protocol_of(address))
+        raise InvalidAddressError(address, f"{address!r} names no bucket: expected {protocol}://bucket/path.")
+    key = key.strip("/")
+    if (reason := _why_no_key(key)) is not None:
+        raise InvalidAddressError(address, f"{address!r} cannot be the address of an object: {reason}.")
+    scheme = "s3" if protocol == "s3a" else protocol
     with data_errors(address, "reach"):
-        return _Place(_store(f"{scheme}://{bucket}", settings, _credentials_seen()), key.strip("/"))
+        try:
+            return _Place(_store(f"{scheme}://{bucket}", settings_for(protocol), _credentials_seen()), key)
+        except ValueError as error:
+            raise InvalidAddressError(address, f"{address!r} names no bucket: {error}. Check its name.") from error
+
+
+def _why_no_key(key: str) -> str | None:
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        return "it is not Unicode, which keys are"
+    if length > _KEY_BYTES:
+        return f"its key has {length} bytes, and stores take {_KEY_BYTES}; use a shorter one"
+    if "\0" in key:
+        return "it holds a NUL"
+    return None
 
 
 def _credentials_seen() -> tuple[tuple[str, str], ...]:
@@ -227,8 +258,7 @@ def _put(place: _Place, address: str, chunk_size: int, concurrency: int, data: A
     import obstore
 
     began = time.monotonic()
-    with data_errors(address, "write"):
-        reach("data.before_write")
+    with data_errors(address, "write"), data_written():
         obstore.put(
             place.store,
             place.key,
@@ -237,7 +267,6 @@ def _put(place: _Place, address: str, chunk_size: int, concurrency: int, data: A
             max_concurrency=concurrency,
             attributes=execution_attributes(address),
         )
-        reach("data.written")
     log_transfer(address, "wrote", began)
 
 
@@ -245,24 +274,17 @@ def _fetch(place: _Place, address: str, size: int, e_tag: str | None, target: Pa
     """The new file `target` holds an object of `size` bytes."""
     began = time.monotonic()
     chunk_size, concurrency = DOWNLOAD.of(tuning)
-    reach("data.before_write")
-    with data_errors(target, "write"):
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-    try:
+    with data_errors(target, "write"), data_written(), target.open("xb", buffering=0) as file:
 
         def fetch(start: int) -> None:
             data = _get_range(place, address, e_tag, start, min(start + chunk_size, size))
             with data_errors(target, "write"):
                 view = memoryview(data).cast("B")
                 while view:
-                    written = os.pwrite(descriptor, view, start)
+                    written = os.pwrite(file.fileno(), view, start)
                     view, start = view[written:], start + written
 
-        parts = [partial(fetch, start) for start in range(0, size, chunk_size)]
-        run_all(parts, concurrency)
-    finally:
-        os.close(descriptor)
-    reach("data.written")
+        run_all([partial(fetch, start) for start in range(0, size, chunk_size)], concurrency)
     log_transfer(address, "read", began)
 
 
@@ -270,7 +292,7 @@ def _get_range(place: _Place, address: str, e_tag: str | None, start: int, end: 
     """The bytes from `start` to before `end` of the object that had `e_tag`."""
     import obstore
 
-    options: dict[str, Any] = {"range": (start, end)}
+    options: GetOptions = {"range": (start, end)}
     if e_tag is not None:
         options["if_match"] = e_tag
 
@@ -281,8 +303,9 @@ def _get_range(place: _Place, address: str, e_tag: str | None, start: int, end: 
         data = _retried(address, get)
     if len(data) != end - start:
         raise DataChangedError(
-            address, f"cannot read {address}: {end - start} bytes from {start} were asked for and {len(data)} came. "
-            "It was truncated while it was read: read it again."
+            address,
+            f"cannot read {address}: {end - start} bytes from {start} were asked for and {len(data)} came. "
+            "It was truncated while it was read: read it again.",
         )
     return data
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 from flyte.storage._addresses import absolute
 from flyte.storage._backend import ANYTHING, Expected, Stored, Tuning, Writing, backend_of
@@ -17,6 +17,9 @@ DEFAULT_BLOCK_BYTES = 8 << 20
 
 _COMPRESSIONS = {"gzip": "gzip", "bz2": "bz2", "xz": "lzma", "lzma": "lzma"}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
+
+
+B = TypeVar("B", bytes, memoryview)
 
 
 class Hasher(Protocol):
@@ -38,8 +41,8 @@ class FileMode:
         kinds = mode.replace("b", "").replace("t", "")
         if kinds not in ("r", "w", "x") or ("b" in mode and "t" in mode) or len(set(mode)) != len(mode):
             raise ValueError(
-                f"mode {mode!r} is not possible: data is immutable, so use 'rb' or 'r' to read it, 'wb' or 'w' to write "
-                "a new file ('x' if it must not be there yet)."
+                f"mode {mode!r} is not possible: data is immutable, so use 'rb' or 'r' to read it, 'wb' or 'w' to write"
+                " a new file ('x' if it must not be there yet)."
             )
         self.is_text = "b" not in mode
         self.reads = kinds == "r"
@@ -80,21 +83,22 @@ def opened(
     """
     wanted = FileMode(mode)
     packing = _compression(address, compression)
+    tuning = Tuning(chunk_size=block_size)
     stack: list[Any] = []
     writing: Writing | None = None
-    if wanted.reads:
-        stack.append(backend_of(address).open_reader(address, block_size or DEFAULT_BLOCK_BYTES))
-        if is_digest(expected.digest):
-            stack.append(_Verified(stack[-1], address, expected))
-    else:
-        writing = _new_file(address, block_size, must_be_new=wanted.is_exclusive)
-        stack.append(_Seen(writing, hasher) if hasher is not None else writing)
-        stack.append(io.BufferedWriter(stack[-1], 1 << 18))
-    if packing is not None:
-        stack.append(packing.open(stack[-1], "rb" if wanted.reads else "wb"))
-    if wanted.is_text:
-        stack.append(io.TextIOWrapper(stack[-1], encoding or "utf-8", errors, newline))
     try:
+        if wanted.reads:
+            stack.append(backend_of(address).open_reader(address, block_size or DEFAULT_BLOCK_BYTES))
+            if is_digest(expected.digest):
+                stack.append(_Verified(stack[-1], address, expected))
+        else:
+            writing = _new_file(address, tuning, must_be_new=wanted.is_exclusive)
+            stack.append(_Seen(writing, hasher) if hasher is not None else writing)
+            stack.append(io.BufferedWriter(stack[-1], 1 << 18))
+        if packing is not None:
+            stack.append(packing.open(stack[-1], "rb" if wanted.reads else "wb"))
+        if wanted.is_text:
+            stack.append(io.TextIOWrapper(stack[-1], encoding or "utf-8", errors, newline))
         yield stack[-1]
         for each in reversed(stack):
             each.close()
@@ -184,11 +188,11 @@ class AsyncFile:
             yield line
 
 
-def _new_file(address: str, block_size: int | None, *, must_be_new: bool) -> Writing:
+def _new_file(address: str, tuning: Tuning, *, must_be_new: bool) -> Writing:
     backend = backend_of(address)
     if must_be_new and backend.find(address) is not None:
         raise FileExistsError(f"{address} is there already: mode 'x' writes new files only.")
-    return backend.open_writer(absolute(address), Tuning(chunk_size=block_size))
+    return backend.open_writer(absolute(address), tuning)
 
 
 def _compression(address: str, name: str | None) -> Any:
@@ -228,19 +232,21 @@ class _Verified(io.BufferedIOBase):
         self._digester: Digester | None = Digester()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return self._seen(self._file.read(-1 if size is None else size), size is None or size < 0)
+        size = -1 if size is None else size
+        return self._seen(self._file.read(size), size, is_rest=size < 0)
 
     def read1(self, size: int = -1, /) -> bytes:
-        return self._seen(self._file.read1(size), False)
+        return self._seen(self._file.read1(size), size)
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
         count = self._file.readinto(view)
-        self._seen(view[:count], False)
+        self._seen(view[:count], len(view))
         return count
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        return self._seen(self._file.readline(-1 if size is None else size), False)
+        size = -1 if size is None else size
+        return self._seen(self._file.readline(size), size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         before = self._file.tell()
@@ -264,11 +270,12 @@ class _Verified(io.BufferedIOBase):
         self._file.close()
         super().close()
 
-    def _seen(self, data: Any, is_rest: bool) -> Any:
+    def _seen(self, data: B, asked: int, *, is_rest: bool = False) -> B:
         digester = self._digester
         if digester is not None:
             digester.update(data)
-            if is_rest or not len(data):
+            # Nothing where nothing was asked for is not the end.
+            if is_rest or (asked and not len(data)):
                 self._digester = None
                 self._expected.check(self._address, digester.digest)
         return data

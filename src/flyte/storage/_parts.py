@@ -5,11 +5,31 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from flyte.errors import InitializationError
 from flyte.storage._addresses import protocol_of
 from flyte.storage._backend import Tuning
 from flyte.storage._settings import settings_for
 
-FILES_IN_FLIGHT = int(os.environ.get("FLYTE_IO_BATCH_SIZE") or 32)
+
+def _from_environment(variable: str, default: int) -> int:
+    """The number in an environment variable.
+
+    Raises:
+        InitializationError: code `InvalidStorageSetting`; it is not a whole number from 1.
+    """
+    text = os.environ.get(variable)
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < 1:
+        raise InitializationError(
+            "InvalidStorageSetting",
+            "user",
+            f"environment variable {variable} is {text!r}: expected a whole number from 1.",
+        )
+    return int(text)
+
+
+FILES_IN_FLIGHT = _from_environment("FLYTE_IO_BATCH_SIZE", 32)
 """Files of a folder that are transferred at the same time."""
 
 _MAX_PARTS = 9_000
@@ -30,12 +50,12 @@ class Parts:
 
 
 UPLOAD = Parts(
-    max(int(os.environ.get("FLYTE_IO_UPLOAD_CHUNK_SIZE") or 8 << 20), _LEAST_PART_BYTES),
-    int(os.environ.get("FLYTE_IO_UPLOAD_MAX_CONCURRENCY") or 8),
+    max(_from_environment("FLYTE_IO_UPLOAD_CHUNK_SIZE", 8 << 20), _LEAST_PART_BYTES),
+    _from_environment("FLYTE_IO_UPLOAD_MAX_CONCURRENCY", 8),
 )
 DOWNLOAD = Parts(
-    int(os.environ.get("FLYTE_IO_CHUNK_SIZE") or 8 << 20),
-    int(os.environ.get("FLYTE_IO_MAX_CONCURRENCY") or 8),
+    _from_environment("FLYTE_IO_CHUNK_SIZE", 8 << 20),
+    _from_environment("FLYTE_IO_MAX_CONCURRENCY", 8),
 )
 
 

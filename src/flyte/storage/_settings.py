@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, ClassVar, Dict, Optional, TypeVar
+from urllib.parse import urlsplit
 
 from flyte.errors import InitializationError
 
 _MAX_BACKOFF = timedelta(seconds=16)
 _RETRY_FOR = timedelta(minutes=3)
-_STALLED_AFTER = timedelta(seconds=60)
 
 S = TypeVar("S", bound="Storage")
 
@@ -67,6 +67,8 @@ class Storage:
 
     protocols: ClassVar[frozenset[str]] = frozenset()
     """The protocols that settings of this class are for."""
+    stalled_after: ClassVar[timedelta] = timedelta(seconds=60)
+    """A connection that says nothing for so long is dead: the request is tried again."""
 
     def __post_init__(self) -> None:
         if self.retries < 0 or self.backoff < timedelta(0):
@@ -90,8 +92,8 @@ class Storage:
                 "backoff": {"base": 2, "init_backoff": self.backoff, "max_backoff": max(self.backoff, _MAX_BACKOFF)},
                 "retry_timeout": _RETRY_FOR,
             },
-            # Whole transfers may take hours; a connection that says nothing for a minute is dead.
-            "client_options": {"timeout": "99999s", "read_timeout": _STALLED_AFTER, "allow_http": True},
+            # Whole transfers may take hours, as long as something moves.
+            "client_options": {"timeout": "99999s", "read_timeout": self.stalled_after, "allow_http": True},
         }
         if config:
             arguments["config"] = config
@@ -141,6 +143,8 @@ class S3(Storage):
                 "user",
                 f"S3(addressing_style={self.addressing_style!r}): expected 'path', 'virtual' or 'auto'.",
             )
+        if self.endpoint:
+            check_endpoint(self.endpoint, f"S3(endpoint={self.endpoint!r})")
 
     def __repr__(self) -> str:
         return _repr_without(self, "secret_access_key")
@@ -163,6 +167,9 @@ class S3(Storage):
         arguments = super().get_fsspec_kwargs(anonymous, **kwargs)
         if self.region:
             arguments.setdefault("region", self.region)
+        for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
+            if os.environ.get(variable):
+                check_endpoint(os.environ[variable], f"environment variable {variable} is {os.environ[variable]!r}")
         if not anonymous and not self.access_key_id:
             for name, value in profile_arguments().items():
                 if name == "credential_provider":
@@ -239,6 +246,23 @@ class Local(Storage):
 
 _KINDS: tuple[type[Storage], ...] = (S3, GCS, ABFS, Local)
 _given: Storage | None = None
+
+
+def check_endpoint(endpoint: str, where: str) -> None:
+    """Nothing, when requests can be sent to `endpoint`; obstore dies of one that is no URL.
+
+    Raises:
+        InitializationError: code `InvalidStorageSetting`; it is not a URL of a server.
+    """
+    try:
+        url = urlsplit(endpoint)
+        is_usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise InitializationError(
+            "InvalidStorageSetting", "user", f"{where}: expected the URL of a server, as in http://localhost:9000."
+        )
 
 
 def use_storage(storage: Storage | None) -> None:

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, AsyncGenerator, AsyncIterable, Optional, Union
 
-from flyte.errors import NotInTaskContextError
-from flyte.storage._addresses import absolute, base_name, below, checked_relative, join
-from flyte.storage._backend import ANYTHING, Expected, Stored, Tuning, backend_of
+from flyte.errors import InvalidAddressError, NotInTaskContextError
+from flyte.storage._addresses import absolute, base_name, below, checked_relative, is_remote, join, local_path
+from flyte.storage._backend import ANYTHING, STANDARD, Expected, Stored, Tuning, backend_of
 from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._open_files import AsyncFile, FileMode, opened
 from flyte.storage._temporary import get_random_local_path
@@ -62,30 +62,32 @@ def fetch(
     to_path: Union[str, Path, None] = None,
     *,
     recursive: bool = False,
-    tuning: Tuning = Tuning(),
+    tuning: Tuning = STANDARD,
     expected: Expected = ANYTHING,
 ) -> str:
     """What is at an address is at a local path, whole; returns the path. See `get`."""
     backend = backend_of(from_path)
-    if recursive:
-        target = Path(to_path) if to_path is not None else get_random_local_path(base_name(from_path) or None)
-        backend.fetch_folder(from_path, target, tuning, expected)
-        return str(target)
+    fetch_it = backend.fetch_folder if recursive else backend.fetch_file
     if to_path is None:
         target = get_random_local_path(base_name(from_path) or None)
-    elif os.fspath(to_path).endswith("/") or Path(to_path).is_dir():
-        target = Path(to_path) / base_name(from_path)
-    else:
-        target = Path(to_path)
-    backend.fetch_file(from_path, target, tuning, expected)
+        try:
+            fetch_it(from_path, target, tuning, expected)
+        except BaseException:
+            target.parent.rmdir()
+            raise
+        return str(target)
+    target = _on_this_machine(to_path)
+    if not recursive and (os.fspath(to_path).endswith("/") or target.is_dir()):
+        target /= base_name(from_path)
+    fetch_it(from_path, target, tuning, expected)
     return str(target)
 
 
 def store(
-    from_path: str, to_path: str | None = None, *, recursive: bool = False, tuning: Tuning = Tuning()
+    from_path: str, to_path: str | None = None, *, recursive: bool = False, tuning: Tuning = STANDARD
 ) -> tuple[str, Stored]:
     """A local file or folder is at an address, whole; returns the address and what was stored. See `put`."""
-    source = Path(from_path)
+    source = _on_this_machine(from_path)
     if not source.exists() and not source.is_symlink():
         raise not_found(from_path, "read")
     if source.is_dir() != recursive:
@@ -96,6 +98,17 @@ def store(
     backend = backend_of(target)
     stored = (backend.store_folder if recursive else backend.store_file)(source, target, tuning)
     return target, stored
+
+
+def _on_this_machine(address: str | Path) -> Path:
+    """The path that an address means which is due to be local.
+
+    Raises:
+        InvalidAddressError: it is of somewhere else, or no path at all.
+    """
+    if is_remote(address):
+        raise InvalidAddressError(str(address), f"{str(address)!r} is not on this machine: give a local path there.")
+    return local_path(address)
 
 
 def _no_task() -> NotInTaskContextError:
@@ -175,8 +188,10 @@ async def get_stream(path: str, chunk_size: int = _STREAM_BYTES) -> AsyncGenerat
     """The bytes of a file, in chunks of `chunk_size`; the next one is read while one is used.
 
     Raises:
+        ValueError: `chunk_size` is not a whole number from 1.
         StorageError: it cannot be read.
     """
+    Tuning(chunk_size=chunk_size)
     opening = opened(path, "rb", block_size=chunk_size)
     file = await asyncio.to_thread(opening.__enter__)
     try:
@@ -236,7 +251,7 @@ async def open(path: str, mode: str = "rb", **kwargs: Any) -> AsyncFile:
 
     Args:
         path: Its address.
-        mode: `rb` or `r` to read, `wb` or `w` to write; a file that was being written when its block raises is not there.
+        mode: `rb` or `r` to read, `wb` or `w` to write; a file whose block raises while it is written is not there.
         kwargs: `block_size`, `compression`, `encoding`, `errors` and `newline`, as of `File.open`.
 
     Raises:
@@ -263,8 +278,9 @@ class _ClosingFile(AsyncFile):
     async def close(self) -> None:
         await self._exit(None)
 
-    async def __aexit__(self, kind: object, error: BaseException | None = None, traceback: object = None) -> None:
-        await self._exit(error)
+    async def __aexit__(self, *details: object) -> None:
+        error = details[1]
+        await self._exit(error if isinstance(error, BaseException) else None)
 
     async def _exit(self, error: BaseException | None) -> None:
         if not self._is_open:
