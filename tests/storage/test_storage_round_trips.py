@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import io
 import os
 import socket
+import typing
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 import flyte.storage as storage
 from flyte.errors import DataNotFoundError, InvalidAddressError, StorageError, WrongKindOfDataError
-from flyte.storage._backend import Expected, Tuning, backend_of
+from flyte.storage._backend import Expected, Stored, Tuning, backend_of
 from flyte.storage._digests import digest_of_bytes, digest_of_folder
 from flyte.storage._open_files import opened
 from flyte.storage._transfer import fetch, store
@@ -315,7 +318,7 @@ def test_a_reader_seeks_like_a_file(place: Place, size: int) -> None:
         assert file.read(10) == data[here - min(3, here) :][:10]
         file.seek(0)
         buffer = bytearray(50)
-        assert file.readinto(buffer) == min(50, size)
+        assert typing.cast(io.BufferedReader, file).readinto(buffer) == min(50, size)
         assert bytes(buffer[: min(50, size)]) == data[:50]
         file.seek(size + 100)
         assert file.read(1) == b""
@@ -461,9 +464,8 @@ def test_mode_x_writes_new_files_only(place: Place, mode: str) -> None:
 
 
 def test_an_opened_file_tells_what_was_stored_and_shows_it_to_a_hasher(place: Place) -> None:
-    import hashlib
-
-    hasher, stored = hashlib.sha256(), []
+    hasher = hashlib.sha256()
+    stored: list[Stored] = []
     with opened(place.at("data"), "wb", hasher=hasher, on_stored=stored.append) as file:
         file.write(b"abc")
     assert stored == [(3, digest_of_bytes(b"abc"))]
@@ -484,7 +486,7 @@ def test_a_reader_finds_out_when_a_file_is_not_what_was_recorded(place: Place) -
     with opened(place.at("good"), expected=expected) as file:
         assert file.read(0) == b""
         assert file.readline(0) == b""
-        assert file.readinto(bytearray(0)) == 0
+        assert typing.cast(io.BufferedReader, file).readinto(bytearray(0)) == 0
         assert b"".join(iter(lambda: file.read(10_000), b"")) == data
         file.seek(0)
         assert file.read() == data
@@ -493,12 +495,12 @@ def test_a_reader_finds_out_when_a_file_is_not_what_was_recorded(place: Place) -
     with opened(place.at("good"), "r", expected=expected, encoding="latin-1", newline="") as text:
         assert text.read() == data.decode("latin-1")
 
-    def by_pieces(file: io.BufferedIOBase) -> None:
+    def by_pieces(file: IO[bytes]) -> None:
         while file.read(7_000):
             pass
 
-    def into_buffer(file: io.BufferedIOBase) -> None:
-        while file.readinto(bytearray(9_000)):
+    def into_buffer(file: IO[bytes]) -> None:
+        while typing.cast(io.BufferedReader, file).readinto(bytearray(9_000)):
             pass
 
     for read in (by_pieces, into_buffer, lambda file: file.read(), lambda file: list(file)):

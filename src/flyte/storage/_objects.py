@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyte._atomic import placed_whole
-from flyte.errors import DataChangedError, InvalidAddressError, StorageError
+from flyte.errors import DataChangedError, InvalidAddressError
 from flyte.storage._addresses import checked_relative, parents_of, protocol_of
 from flyte.storage._backend import ANYTHING, Backend, Expected, FileEntry, Found, Stored, Tuning, Writing
 from flyte.storage._digests import digest_of_bytes, digest_of_file, digest_of_folder
@@ -93,8 +93,7 @@ class _Objects(Backend):
 
         place = _file_place(address)
         with data_errors(address, "read"):
-            data: bytes = _retried(address, lambda: bytes(obstore.get(place.store, place.key).bytes()))
-            return data
+            return bytes(obstore.get(place.store, place.key).bytes())
 
     def write(self, address: str, data: bytes | memoryview) -> None:
         chunk_size, concurrency = UPLOAD.of(Tuning())
@@ -296,11 +295,8 @@ def _get_range(place: _Place, address: str, e_tag: str | None, start: int, end: 
     if e_tag is not None:
         options["if_match"] = e_tag
 
-    def get() -> Any:
-        return obstore.get(place.store, place.key, options=options).bytes()
-
     with data_errors(address, "read"):
-        data = _retried(address, get)
+        data = obstore.get(place.store, place.key, options=options).bytes()
     if len(data) != end - start:
         raise DataChangedError(
             address,
@@ -308,20 +304,3 @@ def _get_range(place: _Place, address: str, e_tag: str | None, start: int, end: 
             "It was truncated while it was read: read it again.",
         )
     return data
-
-
-def _retried(address: str, get: Any) -> Any:
-    """What `get` gives; it is called again when the connection broke in the middle of the body.
-
-    Requests that fail before that are tried again by obstore itself.
-    """
-    settings = settings_for(protocol_of(address))
-    for retry in range(settings.retries + 1):
-        try:
-            return get()
-        except Exception as error:
-            is_passing = type(error).__name__ in ("GenericError", "JoinError") and "status code" not in str(error)
-            if not is_passing or retry == settings.retries:
-                raise
-            time.sleep(min(settings.backoff.total_seconds() * 2**retry, 16.0))
-    raise StorageError(address, f"cannot read {address}")
