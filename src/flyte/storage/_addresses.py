@@ -36,10 +36,10 @@ def local_path(address: Union[Path, str]) -> Path:
     """
     text = os.fspath(address)
     match = _URL.match(text)
-    text = text[match.end() :] if match else text
-    if not text or "\0" in text:
+    path = text[match.end() :] if match else text
+    if not path or "\0" in path:
         raise InvalidAddressError(text, f"{text!r} is not a path: give the path of a file or folder.")
-    return Path(text)
+    return Path(path)
 
 
 def absolute(address: Union[Path, str]) -> str:

@@ -87,11 +87,11 @@ def _of_system(address: str, doing: str, error: OSError) -> StorageError:
         return InvalidAddressError(address, f"{head}: a symbolic link there leads back to itself. Remove the link.")
     if number == errno.EISDIR:
         return wrong_kind(address, doing, "a folder", "file")
-    if number == errno.ENOTDIR:
+    if number in (errno.ENOTDIR, errno.EEXIST):
         return WrongKindOfDataError(
             address, f"{head}: a part of the path is a file, not a folder. Use another path, or remove the file."
         )
-    if number in (errno.ENOTEMPTY, errno.EEXIST):
+    if number == errno.ENOTEMPTY:
         return StorageError(address, f"{head}: something is there already. Use a new address, or remove what is there.")
     if number == errno.EFBIG:
         return StorageError(

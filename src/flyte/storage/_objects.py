@@ -138,6 +138,7 @@ class _Objects(Backend):
             expected.check(address, lambda: digest_of_folder(found))
 
     def store_folder(self, source: Path, address: str, tuning: Tuning) -> Stored:
+        _place(address)
         entries = LOCAL_FILES.list_files(str(source))
         folder = address.rstrip("/")
         targets = {entry.relative: f"{folder}/{checked_relative(entry.relative)}" for entry in entries}

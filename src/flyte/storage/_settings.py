@@ -316,7 +316,7 @@ def _from_environment(kind: type[Storage]) -> Dict[str, Any]:
             continue
         try:
             values[each.name] = parse(text)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, OverflowError):
             raise InitializationError(
                 "InvalidStorageSetting",
                 "user",
