@@ -163,17 +163,25 @@ def s3_place(s3: S3Server) -> S3Place:
     return S3Place(s3)
 
 
+@pytest.fixture
+def local_place(tmp_path: Path) -> LocalPlace:
+    """A folder of this machine."""
+    return LocalPlace(tmp_path / "place")
+
+
+@pytest.fixture
+def memory_place() -> Iterator[MemoryPlace]:
+    """A folder in the memory of fsspec."""
+    place = MemoryPlace()
+    yield place
+    place.forget()
+
+
 @pytest.fixture(params=["local", "s3", "memory"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest) -> Place:
     """An empty folder on each kind of store."""
-    if request.param == "s3":
-        yield request.getfixturevalue("s3_place")
-    elif request.param == "local":
-        yield LocalPlace(tmp_path / "place")
-    else:
-        memory = MemoryPlace()
-        yield memory
-        memory.forget()
+    made: Place = request.getfixturevalue(f"{request.param}_place")
+    return made
 
 
 @pytest.fixture

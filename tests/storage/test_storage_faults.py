@@ -34,7 +34,9 @@ from tests.storage.conftest import Place, S3Place
 
 PART = 5 << 20
 IN_PARTS = Tuning(chunk_size=PART, max_concurrency=2)
-DATA = bytes(range(256)) * ((2 * PART + 1000) // 256)
+LARGE = bytes(range(256)) * ((8 << 20) // 256 + 40)
+"""More than one part by any of the writers."""
+DATA = bytes(range(256)) * ((PART + 10_000) // 256)
 
 
 def read_whole(place: S3Place, here: Path) -> bytes:
@@ -130,7 +132,7 @@ def test_a_read_that_always_fails_is_an_error_that_says_why_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("size", [1000, len(DATA)], ids=["small", "large"])
+@pytest.mark.parametrize("size", [1000, len(LARGE)], ids=["small", "large"])
 @pytest.mark.parametrize(
     "act", [cut_request, lose_answer, SLOW_DOWN, INTERNAL, late(0.1)], ids=["cut", "lost", "SlowDown", "500", "late"]
 )
@@ -138,8 +140,8 @@ def test_a_write_that_breaks_once_succeeds(
     proxy: FaultyProxy, s3_place: S3Place, here: Path, write: Write, size: int, act: Act
 ) -> None:
     proxy.on("PUT", act)
-    write(s3_place, here, DATA[:size])
-    assert s3_place.read("data") == DATA[:size]
+    write(s3_place, here, LARGE[:size])
+    assert s3_place.read("data") == LARGE[:size]
     assert s3_place.begun() == []
 
 
@@ -150,9 +152,7 @@ def test_a_write_that_breaks_once_succeeds(
     [
         (cut_request, "does not answer"),
         (SLOW_DOWN, "503 Service Unavailable"),
-        (INTERNAL, "500 Internal Server Error"),
         (refuse(403, "AccessDenied"), "denies access"),
-        (refuse(403, "SignatureDoesNotMatch"), "Check the keys"),
         (refuse(400, "EntityTooLarge"), "larger than the store takes"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -163,7 +163,7 @@ def test_a_large_write_that_always_fails_leaves_no_object_and_no_open_upload(
     use_storage(settings(proxy.url, retries=1))
     proxy.on("PUT", act, nth=nth, times=float("inf"))
     with pytest.raises(StorageError, match=message) as caught:
-        write(s3_place, here, DATA)
+        write(s3_place, here, LARGE)
     assert s3_place.at("data") in str(caught.value)
     assert s3_place.names() == []
     assert s3_place.begun() == []
@@ -178,7 +178,7 @@ def test_an_upload_that_cannot_begin_or_end_leaves_nothing(
     use_storage(settings(proxy.url, retries=1))
     proxy.always("POST", act, having=having)
     with pytest.raises(StorageError):
-        write(s3_place, here, DATA)
+        write(s3_place, here, LARGE)
     assert s3_place.names() == []
     assert s3_place.begun() == []
 

@@ -214,7 +214,7 @@ async def test_local_addresses_may_be_urls(tmp_path: Path, here: Path) -> None:
 
 
 async def test_many_files_go_there_and_back(place: Place, here: Path) -> None:
-    count = {"local": 10_000, "s3": 1_200, "memory": 300}[place.kind]
+    count = {"local": 10_000, "s3": 1_100, "memory": 300}[place.kind]
     (here / "in").mkdir()
     for number in range(count):
         (here / "in" / f"{number:05}").write_bytes(b"%d" % number)

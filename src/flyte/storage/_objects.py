@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -27,10 +27,11 @@ from flyte.storage._parts import DOWNLOAD, FILES_IN_FLIGHT, UPLOAD, execution_at
 from flyte.storage._settings import log_transfer, settings_for
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, GetResult
     from obstore.store import ObjectStore
 
 _LISTED_AT_ONCE = 1_000
+_PIECE_BYTES = 1 << 20
 _KEY_BYTES = 1_024
 """The longest key of S3 and of Google Cloud Storage; Azure takes as many characters."""
 
@@ -277,12 +278,12 @@ def _fetch(place: _Place, address: str, size: int, e_tag: str | None, target: Pa
     with data_errors(target, "write"), data_written(), target.open("xb", buffering=0) as file:
 
         def fetch(start: int) -> None:
-            data = _get_range(place, address, e_tag, start, min(start + chunk_size, size))
-            with data_errors(target, "write"):
-                view = memoryview(data).cast("B")
-                while view:
-                    written = os.pwrite(file.fileno(), view, start)
-                    view, start = view[written:], start + written
+            for piece in _pieces(place, address, e_tag, start, min(start + chunk_size, size)):
+                view = memoryview(piece).cast("B")
+                with data_errors(target, "write"):
+                    while view:
+                        written = os.pwrite(file.fileno(), view, start)
+                        view, start = view[written:], start + written
 
         run_all([partial(fetch, start) for start in range(0, size, chunk_size)], concurrency)
     log_transfer(address, "read", began)
@@ -290,18 +291,35 @@ def _fetch(place: _Place, address: str, size: int, e_tag: str | None, target: Pa
 
 def _get_range(place: _Place, address: str, e_tag: str | None, start: int, end: int) -> Any:
     """The bytes from `start` to before `end` of the object that had `e_tag`."""
+    with data_errors(address, "read"):
+        data = _ask_for_range(place, e_tag, start, end).bytes()
+    _check_length(address, start, end, len(data))
+    return data
+
+
+def _pieces(place: _Place, address: str, e_tag: str | None, start: int, end: int) -> Iterator[Any]:
+    """The same bytes as they come, for who need not have them in memory together."""
+    length = 0
+    with data_errors(address, "read"):
+        for piece in _ask_for_range(place, e_tag, start, end).stream(min_chunk_size=_PIECE_BYTES):
+            length += len(piece)
+            yield piece
+    _check_length(address, start, end, length)
+
+
+def _ask_for_range(place: _Place, e_tag: str | None, start: int, end: int) -> GetResult:
     import obstore
 
     options: GetOptions = {"range": (start, end)}
     if e_tag is not None:
         options["if_match"] = e_tag
+    return obstore.get(place.store, place.key, options=options)
 
-    with data_errors(address, "read"):
-        data = obstore.get(place.store, place.key, options=options).bytes()
-    if len(data) != end - start:
+
+def _check_length(address: str, start: int, end: int, found: int) -> None:
+    if found != end - start:
         raise DataChangedError(
             address,
-            f"cannot read {address}: {end - start} bytes from {start} were asked for and {len(data)} came. "
+            f"cannot read {address}: {end - start} bytes from {start} were asked for and {found} came. "
             "It was truncated while it was read: read it again.",
         )
-    return data
