@@ -12,6 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from flyte.storage import Local
 from flyte.storage._settings import use_storage
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.s3 import S3Server, settings
@@ -165,7 +166,8 @@ def s3_place(s3: S3Server) -> S3Place:
 
 @pytest.fixture
 def local_place(tmp_path: Path) -> LocalPlace:
-    """A folder of this machine."""
+    """A folder of this machine, whose files nobody waits for to be on the disk."""
+    use_storage(Local(flush=False))
     return LocalPlace(tmp_path / "place")
 
 

@@ -24,7 +24,7 @@ from flyte.storage._transfer import fetch, store
 from tests.storage.conftest import LocalPlace, Place, S3Place, files_below
 
 PART = 5 << 20
-SIZES = [0, 1, PART - 1, PART, PART + 1, 2 * PART, 2 * PART + 1]
+SIZES = [0, 1, PART - 1, PART, PART + 1, 2 * PART]
 NAMES = [
     "plain",
     "with space",
@@ -214,7 +214,7 @@ async def test_local_addresses_may_be_urls(tmp_path: Path, here: Path) -> None:
 
 
 async def test_many_files_go_there_and_back(place: Place, here: Path) -> None:
-    count = {"local": 10_000, "s3": 1_100, "memory": 300}[place.kind]
+    count = {"local": 10_000, "s3": 1_010, "memory": 300}[place.kind]
     (here / "in").mkdir()
     for number in range(count):
         (here / "in" / f"{number:05}").write_bytes(b"%d" % number)
