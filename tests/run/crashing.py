@@ -11,6 +11,7 @@ import time
 from datetime import timedelta
 
 import flyte
+from flyte import storage
 from flyte._store import leases
 
 LARGE = 100_000
@@ -53,6 +54,13 @@ async def measure(text: str) -> int:
     return len(text)
 
 
+@env.task
+async def keep_data(size: int) -> int:
+    effect()
+    address = await storage.put_stream(b"x" * size, name="data")
+    return sum([len(chunk) async for chunk in storage.get_stream(address)])
+
+
 @env.task(cache="auto")
 async def cached(x: int) -> int:
     effect()
@@ -88,13 +96,14 @@ async def root(n: int) -> int:
     total = await measure(await enlarge("x")) - LARGE
     for x in range(n):
         total += sum(await asyncio.gather(branch(x), cached(x)))
+        total += await keep_data(x)
     with flyte.group("second"):
         return total + await sync_branch.aio(n) + len(await enlarge("y"))
 
 
 def expected(n: int) -> int:
     """What `root` returns."""
-    return sum((x + 1) + 2 * x + x + 3 * x for x in range(n)) + 2 * (n + 100) + LARGE
+    return sum((x + 1) + 2 * x + x + 3 * x + x for x in range(n)) + 2 * (n + 100) + LARGE
 
 
 if __name__ == "__main__":
