@@ -31,6 +31,9 @@ CASES: dict[str, tuple[tuple[Any, ...], str, str, str | None]] = {
     "ConditionNotFoundError": (("m",), "ConditionNotFoundError", "user", "user"),
     "ConditionTimedoutError": (("m",), "ConditionTimedoutError", "user", "user"),
     "CustomError": (("C", "m"), "C", "user", "user"),
+    "DataAccessDeniedError": (("s3://bucket/key", "m"), "DataAccessDenied", "user", "user"),
+    "DataChangedError": (("s3://bucket/key", "m"), "DataChanged", "user", "user"),
+    "DataNotFoundError": (("s3://bucket/key", "m"), "DataNotFound", "user", "user"),
     "DeadlineExceededError": (("m",), "DeadlineExceededError", "user", "user"),
     "DeploymentError": (("m",), "DeploymentError", "user", "user"),
     "GPUFaultError": (("C", "system", "m", "w"), "C", "system", "w"),
@@ -40,6 +43,7 @@ CASES: dict[str, tuple[tuple[Any, ...], str, str, str | None]] = {
     "ImagePullBackOffError": (("C", "m", "w"), "C", "user", "w"),
     "InitializationError": (("C", "user", "m"), "C", "user", None),
     "InlineIOMaxBytesBreached": (("m",), "InlineIOMaxBytesBreached", "user", "user"),
+    "InvalidAddressError": (("s3://bucket/key", "m"), "InvalidAddress", "user", "user"),
     "InvalidImageNameError": (("C", "m"), "C", "user", None),
     "InvalidPackageError": (("curl2", "m"), "InvalidPackageError", "user", None),
     "LogsNotYetAvailableError": (("m",), "LogsNotYetAvailable", "system", None),
@@ -65,6 +69,7 @@ CASES: dict[str, tuple[tuple[Any, ...], str, str, str | None]] = {
     "RuntimeUnknownError": (("C", "m"), "C", "unknown", None),
     "RuntimeUserError": (("C", "m"), "C", "user", None),
     "SlowDownError": (("m",), "SlowDownError", "user", "user"),
+    "StorageError": (("s3://bucket/key", "m"), "StorageError", "user", "user"),
     "StoreError": (("m",), "StoreError", "system", None),
     "StoreVersionError": (("m",), "StoreVersion", "system", None),
     "SyncTaskCallInAsyncContextError": (("m",), "SyncTaskCallInAsyncContextError", "user", "user"),
@@ -73,6 +78,7 @@ CASES: dict[str, tuple[tuple[Any, ...], str, str, str | None]] = {
     "TaskTimeoutError": (("m",), "TaskTimeoutError", "user", "user"),
     "TraceDoesNotAllowNestedTasksError": (("m",), "TraceDoesNotAllowNestedTasksError", "user", None),
     "UnionRpcError": (("C", "m"), "C", "system", None),
+    "WrongKindOfDataError": (("s3://bucket/key", "m"), "WrongKindOfData", "user", "user"),
 }
 
 CLASSES = sorted(

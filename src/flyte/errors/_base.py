@@ -34,7 +34,9 @@ class BaseRuntimeError(RuntimeError):
 
 
 def _rebuild(cls: type[BaseRuntimeError], args: tuple[Any, ...]) -> BaseRuntimeError:
-    error = cls.__new__(cls, *args)
+    # Of several bases, the first one's `__new__` is found, and an `OSError` among them refuses any but its own.
+    make = OSError.__new__ if issubclass(cls, OSError) else cls.__new__
+    error = make(cls, *args)
     error.args = args
     return error
 
