@@ -31,7 +31,7 @@ _serials = count()
 class Impatient(S3):
     """Settings of tests: a connection that says nothing for a moment is dead."""
 
-    stalled_after = timedelta(seconds=0.4)
+    stalled_after = timedelta(seconds=0.3)
 
 
 class S3Server:
