@@ -207,7 +207,7 @@ def test_the_file_its_folder_and_whole_file_systems_are_really_synced(
 
 
 FORKING = """
-import os, sys
+import os, signal, sys
 from flyte.storage import _flushing
 from flyte.storage._backend import backend_of
 reading, writing = os.pipe()
@@ -215,6 +215,7 @@ _flushing._flush_file = lambda path: os.read(reading, 1)
 backend_of("/").write(sys.argv[1], b"x")
 child = os.fork()
 if not child:
+    signal.alarm(15)
     _flushing._flush_file = lambda path: None
     _flushing.wait_until_flushed(sys.argv[1])
     backend_of("/").write(sys.argv[1], b"y")
