@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flyteidl2.core.types_pb2 import LiteralType
+
     from flyte.types._converter import Converter
 
 
@@ -31,4 +33,28 @@ def provide(cls: type, annotation: Any, notes: tuple[Any, ...]) -> Converter | N
             from flyte.io._tensors import TensorConverter
 
             return TensorConverter(annotation)
+    from flyte.io._frames.registry import registry
+
+    if registry.knows(cls):
+        from flyte.io._frames.converter import FrameConverter
+
+        return FrameConverter(annotation, cls, notes)
+    return None
+
+
+def guess(literal_type: LiteralType) -> Any:
+    """The class that values of a literal type are read as, where only that is known; None for any other type."""
+    if literal_type.HasField("structured_dataset_type"):
+        from flyte.io._frames.model import DataFrame
+
+        return DataFrame
+    match literal_type.blob.format:
+        case "npy":
+            import numpy
+
+            return numpy.ndarray
+        case "safetensors":
+            import torch
+
+            return torch.Tensor
     return None

@@ -26,6 +26,23 @@ def classes_in(annotation: Any) -> Iterator[type]:
             waiting.extend(typing.get_type_hints(current, include_extras=True).values())
 
 
+def holds_data(annotation: Any) -> bool:
+    """Whether it mentions a class whose values may have to be stored when they are written, such as a frame.
+
+    Such a class says so with a true class attribute `stores_data`.
+    """
+    waiting, seen = [annotation], set()
+    while waiting:
+        for cls in classes_in(waiting.pop()):
+            if getattr(cls, "stores_data", False) is True:
+                return True
+            fields = getattr(cls, "__pydantic_fields__", None)
+            if isinstance(fields, dict) and cls not in seen:
+                seen.add(cls)
+                waiting.extend(field.annotation for field in fields.values())
+    return False
+
+
 def is_named_tuple(annotation: Any) -> bool:
     """Whether it is a class made by `typing.NamedTuple` or `collections.namedtuple`."""
     return isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")

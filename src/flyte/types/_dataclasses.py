@@ -19,7 +19,7 @@ from mashumaro.jsonschema.models import Context, JSONSchema
 from mashumaro.jsonschema.plugins import BasePlugin
 from mashumaro.jsonschema.schema import Instance
 
-from flyte.types._annotations import classes_in
+from flyte.types._annotations import classes_in, holds_data
 from flyte.types._changes import order_of_sets
 from flyte.types._converter import PlainConverter
 from flyte.types._documents import DATACLASS_TAG, pack, read_document, struct_type, unpack, write_document
@@ -121,6 +121,7 @@ class DataclassConverter(PlainConverter):
         self.value_type = cls
         self._class = cls
         self._form = ShapeForm(python_type)
+        self.blocking = holds_data(python_type)
 
     def build_literal_type(self) -> LiteralType:
         return struct_type(self._form.schema(), DATACLASS_TAG)

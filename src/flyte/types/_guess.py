@@ -16,6 +16,7 @@ from flyteidl2.core.types_pb2 import LiteralType, SimpleType
 
 from flyte.types._documents import DATACLASS_TAG, MODEL_TAG
 from flyte.types._pickles import PICKLE_FORMAT, PICKLE_TAG, FlytePickle
+from flyte.types._providers import guessed
 from flyte.types._registry import registry
 
 _SIMPLE: dict[int, Any] = {
@@ -65,12 +66,14 @@ def _guess(serialized: bytes, registry_revision: int) -> Any:
             return Enum("DynamicEnum", {value: value for value in literal_type.enum_type.values})
         case "blob" if literal_type.blob.format == PICKLE_FORMAT:
             return FlytePickle
+        case "blob" | "structured_dataset_type" if (known := guessed(literal_type)) is not None:
+            return known
         case "simple" if literal_type.simple in _SIMPLE:
             return _SIMPLE[literal_type.simple]
         case "simple" if literal_type.simple == SimpleType.STRUCT:
-            guessed = _guess_record(literal_type)
-            if guessed is not None:
-                return guessed
+            record = _guess_record(literal_type)
+            if record is not None:
+                return record
     raise ValueError(f"No transformers could reverse Flyte literal type {str(literal_type).strip()}")
 
 

@@ -14,6 +14,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
+from flyte.types._annotations import holds_data
 from flyte.types._changes import names_of_enums, order_of_sets, values_of_enums
 from flyte.types._converter import PlainConverter
 from flyte.types._documents import MODEL_TAG, read_document, struct_type, write_document
@@ -112,6 +113,7 @@ class ModelConverter(PlainConverter):
     def __init__(self, python_type: type[BaseModel]) -> None:
         self.python_type = self.value_type = python_type
         self._form = ModelForm(python_type)
+        self.blocking = holds_data(python_type)
 
     def build_literal_type(self) -> LiteralType:
         return struct_type(self._form.schema(), MODEL_TAG)

@@ -15,7 +15,7 @@ from flyteidl2.core.types_pb2 import LiteralType
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 
-from flyte.types._annotations import is_typed_dict
+from flyte.types._annotations import holds_data, is_typed_dict
 from flyte.types._converter import PlainConverter
 from flyte.types._documents import MODEL_TAG, read_document, struct_type, write_document
 from flyte.types._failure import TypeTransformerFailedError, mismatch, short_repr, type_text
@@ -64,6 +64,7 @@ class RecordConverter(PlainConverter):
         self.python_type = python_type
         self._record = _record_model(title, fields, python_type)
         self._form = ModelForm(self._record, shown_as=python_type)
+        self.blocking = holds_data(self._record)
 
     @abstractmethod
     def take_apart(self, value: Any) -> Mapping[str, Any]:

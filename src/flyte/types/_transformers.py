@@ -133,8 +133,8 @@ class TransformerConverter(Converter):
         self.name = transformer.name
         self.python_type = annotation
         self.transformer = transformer
-        self._run_to_literal = _runner(transformer.to_literal)
-        self._run_to_python_value = _runner(transformer.to_python_value)
+        self._run_to_literal = coroutine_runner(transformer.to_literal)
+        self._run_to_python_value = coroutine_runner(transformer.to_python_value)
         if isinstance(annotation, type):
             self.value_type = annotation
 
@@ -169,7 +169,7 @@ class TransformerConverter(Converter):
         return TypeTransformerFailedError(f"Transformer {self.name} could not {doing}: {type(error).__name__}: {error}")
 
 
-def _runner(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+def coroutine_runner(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """What runs the coroutines of a method.
 
     One that awaits nothing needs no event loop, and lists of such values no switch of threads per item.

@@ -36,6 +36,7 @@ class UnionConverter(Converter):
         self._variants = [_Variant(variant) for variant in variants]
         self._by_value_type: dict[type, list[_Variant]] = {}
         self._by_tag: dict[str, list[_Variant]] = {}
+        _tell_apart(self._variants)
         for variant in self._variants:
             self._by_tag.setdefault(variant.converter.name, []).append(variant)
             if variant.converter.value_type is not None:
@@ -152,6 +153,15 @@ class _Variant:
         self.literal_type = LiteralType()
         self.literal_type.CopyFrom(converter.literal_type)
         self.literal_type.structure.tag = converter.name
+
+
+def _tell_apart(variants: list[_Variant]) -> None:
+    """Variants that differ in the tags of their own types alone, such as frames of two libraries, get those noted."""
+    plain = [variant.literal_type.SerializeToString(deterministic=True) for variant in variants]
+    for variant, wire in zip(variants, plain, strict=True):
+        own_tag = variant.converter.literal_type.structure.tag
+        if own_tag and plain.count(wire) > 1:
+            variant.literal_type.metadata.update({"tag": own_tag})
 
 
 def _title(literal_type: LiteralType) -> str:
