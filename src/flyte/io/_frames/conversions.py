@@ -56,8 +56,8 @@ def named_columns(names: list[str]) -> list[str]:
     return [name for name in names if not _UNNAMED_INDEX.fullmatch(name)]
 
 
-def refuse_objects(schema: Any) -> None:
-    """Nothing, when no column of a polars schema holds Python objects: arrow would store their addresses.
+def refuse_unwritable(schema: Any) -> None:
+    """Nothing, when arrow takes all columns of a polars schema: of Python objects it would store the addresses.
 
     Raises:
         TypeTransformerFailedError: one does.
@@ -65,6 +65,8 @@ def refuse_objects(schema: Any) -> None:
     import polars
 
     for name, kind in schema.items():
+        if "\0" in name:
+            raise _unwritable(name, "its name holds a NUL")
         if kind == polars.Object:
             raise _unwritable(name, "its type is Object, whose values have no form outside this process")
 
@@ -85,7 +87,7 @@ def _pandas_to_table(frame: Any) -> Any:
 def _polars_to_table(frame: Any) -> Any:
     import pyarrow
 
-    refuse_objects(frame.schema)
+    refuse_unwritable(frame.schema)
     try:
         return frame.to_arrow()
     except pyarrow.ArrowException as error:

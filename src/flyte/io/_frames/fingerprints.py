@@ -100,6 +100,8 @@ class _Column:
         return hasher.digest()
 
     def _add_categories(self, categories: Any) -> None:
+        if not len(categories):
+            return  # as if there were no chunk to have them
         column = _Column()
         column.update(categories)
         self._categories.update(column.digest())

@@ -10,7 +10,7 @@ from shutil import rmtree
 from typing import Any
 
 from flyte.errors import DataNotFoundError
-from flyte.io._frames.conversions import POLARS, POLARS_LAZY, refuse_objects, to_table
+from flyte.io._frames.conversions import POLARS, POLARS_LAZY, refuse_unwritable, to_table
 from flyte.io._frames.csv_files import write_csv
 from flyte.io._frames.fingerprints import Fingerprint, fingerprint_of
 from flyte.io._frames.formats import CSV, FILE_NAMES
@@ -93,7 +93,7 @@ def _place(digest: str, format: str, folder: str | None, write: Callable[[str], 
 
 def _place_lazy(frame: Any, format: str, folder: str | None) -> tuple[str, str]:
     """As `place`, for a LazyFrame: it is computed into a file, part by part, and what came out is hashed there."""
-    refuse_objects(frame.collect_schema())
+    refuse_unwritable(frame.collect_schema())
     temporary, clean_up = _temporary_file(folder)
     try:
         try:

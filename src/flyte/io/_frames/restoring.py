@@ -1,6 +1,6 @@
 """Columns whose type Parquet does not keep: noted beside the table when it is written, restored when it is read.
 
-Those are categories other than text, and times in whole seconds. The note is an arrow stream of a table without rows;
+Those are categories other than text, or without rows, and times in whole seconds. The note is an arrow stream of a table without rows;
 other readers of the file pass over it.
 """
 
@@ -16,7 +16,9 @@ def with_note(table: Any) -> Any:
     import pyarrow
 
     noted = {
-        name: column for name, column in zip(table.column_names, table.columns, strict=True) if _changes(column.type)
+        name: column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if _changes(column.type, table)
     }
     if not noted:
         return table
@@ -42,7 +44,7 @@ def restored(table: Any) -> Any:
         if index >= 0:
             field = table.schema.field(index).with_type(types.schema.field(name).type)
             table = table.set_column(index, field, _typed(table.column(index), types.column(name)))
-    return table.replace_schema_metadata(metadata)
+    return table.replace_schema_metadata(metadata or None)
 
 
 def _typed(column: Any, like: Any) -> Any:
@@ -72,12 +74,13 @@ def _without_rows(column: Any) -> Any:
     return pyarrow.DictionaryArray.from_arrays(pyarrow.array([], kind.index_type), categories, ordered=kind.ordered)
 
 
-def _changes(kind: Any) -> bool:
+def _changes(kind: Any, table: Any) -> bool:
     from pyarrow import types
 
     if types.is_dictionary(kind):
-        return not (types.is_string(kind.value_type) or types.is_large_string(kind.value_type))
+        is_text = types.is_string(kind.value_type) or types.is_large_string(kind.value_type)
+        return not is_text or not table.num_rows
     if types.is_nested(kind):
-        return any(_changes(kind.field(index).type) for index in range(kind.num_fields))
+        return any(_changes(kind.field(index).type, table) for index in range(kind.num_fields))
     in_seconds = (types.is_timestamp(kind) or types.is_time32(kind)) and kind.unit == "s"
     return in_seconds or bool(types.is_date64(kind))
