@@ -109,17 +109,17 @@ class Registry:
             DuplicateHandlerError: another one does, and `override` is not set.
             TypeError: it is neither encoder nor decoder.
         """
-        cls = handler.python_type if isinstance(handler, DataFrameEncoder | DataFrameDecoder) else type(None)
+        if not isinstance(handler, DataFrameEncoder | DataFrameDecoder):
+            raise TypeError(f"{handler!r} is neither a DataFrameEncoder nor a DataFrameDecoder.")
+        cls = handler.python_type
         with self._lock:
             self._ensure_builtin(cls)
             key = protocol or handler.protocol or ANY_PROTOCOL
             if isinstance(handler, DataFrameEncoder):
                 self.encoders.add(handler, key, override=override)
-            elif isinstance(handler, DataFrameDecoder):
+            else:
                 for each in (key, *handler.additional_protocols):
                     self.decoders.add(handler, each, override=override)
-            else:
-                raise TypeError(f"{handler!r} is neither a DataFrameEncoder nor a DataFrameDecoder.")
             if default_format:
                 self.default_formats[cls] = handler.supported_format
             if default_protocol:
