@@ -6,14 +6,18 @@ import asyncio
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any, AsyncGenerator, AsyncIterable, Optional, Union
+from typing import TYPE_CHECKING, Any, AsyncGenerator, AsyncIterable, Optional, Union
+from uuid import uuid4
 
 from flyte.errors import InvalidAddressError, NotInTaskContextError
-from flyte.storage._addresses import absolute, base_name, below, checked_relative, is_remote, join, local_path
+from flyte.storage._addresses import absolute, base_name, below, is_remote, join, local_path
 from flyte.storage._backend import ANYTHING, STANDARD, Expected, Stored, Tuning, backend_of
 from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._open_files import AsyncFile, FileMode, opened
 from flyte.storage._temporary import get_random_local_path
+
+if TYPE_CHECKING:
+    from flyte.models import RawDataPath
 
 _STREAM_BYTES = 10 << 20
 
@@ -33,24 +37,30 @@ def new_address(name: str | None = None) -> str:
     raw_data_path = ctx().raw_data_path
     if raw_data_path is None:
         raise _no_task()
-    return raw_data_path.get_random_remote_path(None if name is None else checked_relative(name))
+    # Not the chance of `random`: tasks seed it, and what one wrote would then be overwritten by the next.
+    folder = join(absolute(raw_data_path.path).rstrip("/"), uuid4().hex)
+    address = folder if name is None else below(folder, name)
+    if not is_remote(address):
+        Path(address).parent.mkdir(parents=True, exist_ok=True)
+    return address
 
 
-def content_address(digest: str, name: str | None = None) -> str:
-    """The address below the raw data path of the running task for data of this content, and of no other.
+def content_address(digest: str, name: str | None = None, raw_data_path: RawDataPath | None = None) -> str:
+    """The address below a raw data path for data of this content, and of no other.
 
     Whoever finds something there need not write it again: it is complete, and it is the same.
 
     Args:
         digest: Content hash of the data.
         name: Last part of the address; without one it is that of a folder.
+        raw_data_path: Default that of the running task.
 
     Raises:
-        NotInTaskContextError: no task is running here.
+        NotInTaskContextError: no raw data path is given, and no task is running here.
     """
     from flyte._context import ctx
 
-    raw_data_path = ctx().raw_data_path
+    raw_data_path = raw_data_path or ctx().raw_data_path
     if raw_data_path is None:
         raise _no_task()
     folder = join(absolute(raw_data_path.path).rstrip("/"), digest.rpartition(":")[2][:32])
