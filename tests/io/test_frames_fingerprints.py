@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flyte.io import DataFrame
 from flyte.io._frames.fingerprints import Fingerprint, fingerprint_of
-from flyte.io._frames.model import DataFrame
 from flyte.types._choice import converter_for
 
 moments = st.datetimes(
@@ -212,7 +212,7 @@ def test_hash_of_a_wrapped_frame_is_the_one_that_was_given(raw_data: Path) -> No
     frame = pd.DataFrame({"a": [1]})
     converter = converter_for(DataFrame)
     assert converter.encode(DataFrame.from_local_sync(frame, hash_method="mine")).hash == "mine"
-    assert converter.encode(DataFrame.from_local_sync(frame, hash_method=_Rows())).hash == "1 rows"  # type: ignore[arg-type]
+    assert converter.encode(DataFrame.from_local_sync(frame, hash_method=_Rows())).hash == "1 rows"
     assert converter.encode(DataFrame.from_df(frame)).hash == converter_for(pd.DataFrame).encode(frame).hash
 
 

@@ -17,7 +17,7 @@ from flyteidl2.core.types_pb2 import StructuredDatasetType
 
 import flyte
 import flyte.io.extend
-from flyte.io._frames.model import DataFrame
+from flyte.io import DataFrame
 from flyte.io._frames.registry import registry
 from flyte.io.extend import (
     DataFrameDecoder,
@@ -75,15 +75,17 @@ class RowsParts(RowsDecoder):
 @pytest.fixture(autouse=True)
 def handlers_go() -> Iterator[None]:
     """What a test registers is gone after it."""
+    tables: list[Any] = [registry.encoders, registry.decoders]
     kept = []
-    for table in (registry.encoders, registry.decoders):
-        kept.append({cls: {key: dict(formats) for key, formats in found.items()} for cls, found in table.items()})  # type: ignore[attr-defined]
+    for table in tables:
+        kept.append({cls: {key: dict(formats) for key, formats in found.items()} for cls, found in table.items()})
     yield
-    for table, before in zip((registry.encoders, registry.decoders), kept, strict=True):
+    for table, before in zip(tables, kept, strict=True):
         table.clear()
         table.update(before)
+    defaults: Any
     for defaults in (registry.default_formats, registry.default_protocols, registry.renderers):
-        defaults.clear()  # type: ignore[attr-defined]
+        defaults.clear()
 
 
 @pytest.fixture

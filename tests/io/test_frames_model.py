@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from flyte._context import ActionScope, ctx, enter_scope, leave_scope
 from flyte.errors import NotInTaskContextError
-from flyte.io._frames.model import DataFrame
+from flyte.io import DataFrame
 from flyte.models import PathRewrite, RawDataPath
 from flyte.types import TypeEngine, TypeTransformerFailedError
 from flyte.types._choice import converter_for
@@ -97,8 +97,8 @@ async def test_reference_is_read_as_the_class_that_is_chosen(raw_data: Path, cls
     assert opened is reference
     assert type(await opened.all()) is cls
     assert type(opened.all_sync()) is cls
-    columns = Annotated[cls, OrderedDict(b=str)]  # type: ignore[valid-type]
-    assert (await reference.open(columns).all()).shape == (2, 1)  # type: ignore[arg-type]
+    columns: Any = Annotated[(cls, OrderedDict(b=str))]
+    assert (await reference.open(columns).all()).shape == (2, 1)
 
 
 def test_wrapped_frame_is_given_back_in_the_class_that_is_chosen() -> None:
@@ -115,7 +115,7 @@ def test_without_a_class_nothing_is_read() -> None:
 async def test_parts_of_a_table_are_read_one_by_one(tmp_path: Path) -> None:
     pa.parquet.write_table(pa.table({"a": range(10), "b": range(10)}), tmp_path / "x.parquet", row_group_size=4)
     reference = DataFrame.from_existing_remote(str(tmp_path / "x.parquet"))
-    parts = [part async for part in reference.open(Annotated[pd.DataFrame, {"b": int}]).iter()]  # type: ignore[arg-type]
+    parts = [part async for part in reference.open(Annotated[pd.DataFrame, {"b": int}]).iter()]
     assert [part["b"].tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     wrapped = [part async for part in DataFrame.from_df(FRAME).open(pd.DataFrame).iter()]
     assert len(wrapped) == 1
@@ -135,8 +135,9 @@ async def test_frame_is_wrapped_in_a_task_and_stored_on_demand(raw_data: Path) -
 
 async def test_frame_wrapped_outside_a_task_has_what_stores_it_later(tmp_path: Path) -> None:
     wrapped = await DataFrame.from_local(FRAME, remote_destination=str(tmp_path / "there"))
-    assert wrapped.lazy_uploader is not None
-    assert await wrapped.lazy_uploader() is wrapped
+    upload = wrapped.lazy_uploader
+    assert upload is not None
+    assert await upload() is wrapped
     assert wrapped.lazy_uploader is None
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "there" / "00000"), FRAME)
 

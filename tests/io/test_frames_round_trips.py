@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from flyte.io._frames.model import DataFrame
+from flyte.io import DataFrame
 from flyte.types._choice import converter_for
 
 CLASSES = [pd.DataFrame, pl.DataFrame, pl.LazyFrame, pa.Table]
@@ -68,7 +68,7 @@ POLARS = {
         {
             "t": [dt.time(1, 2, 3)],
             "d": [dt.date(2024, 1, 1)],
-            "utc": [dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)],
+            "utc": [dt.datetime(2024, 1, 1, tzinfo=dt.UTC)],
             "delta": [dt.timedelta(1)],
         }
     ),
@@ -262,10 +262,9 @@ def test_frame_is_one_parquet_file_in_a_folder_named_by_content(raw_data: Path) 
 
 
 def test_subclass_of_a_frame_is_stored_as_one(raw_data: Path) -> None:
-    class Rows(pd.DataFrame):
-        pass
-
-    read = stored_and_read(Rows({"a": [1]}), pd.DataFrame, pd.DataFrame)
+    base: Any = pd.DataFrame
+    rows = type("Rows", (base,), {})({"a": [1]})
+    read = stored_and_read(rows, pd.DataFrame, pd.DataFrame)
     pd.testing.assert_frame_equal(read, pd.DataFrame({"a": [1]}))
 
 

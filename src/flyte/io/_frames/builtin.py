@@ -18,9 +18,10 @@ from flyte.io._frames.libraries import require
 from flyte.io._frames.model import DataFrame
 from flyte.io._frames.parquet_files import read_batches, read_schema, read_table
 from flyte.io._frames.placing import files_of, place
-from flyte.storage._addresses import is_remote, local_path
+from flyte.storage._addresses import OBJECT_PROTOCOLS, is_remote, local_path, protocol_of
 from flyte.storage._backend import backend_of
 
+_REACHED_BY_POLARS = OBJECT_PROTOCOLS | {"file"}
 _END = object()
 
 
@@ -69,7 +70,7 @@ class FrameDecoder(DataFrameDecoder[Any]):
         require_libraries(self._kind)
         files = files_of(flyte_value.uri)
         columns = [each.name for each in current_task_metadata.structured_dataset_type.columns]
-        if self._kind == POLARS_LAZY:
+        if self._kind == POLARS_LAZY and protocol_of(files[0]) in _REACHED_BY_POLARS:
             return self._scan(files, columns)
         if self.supported_format == CSV:
             return self._read_csv(files, columns)

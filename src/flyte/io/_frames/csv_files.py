@@ -60,7 +60,9 @@ def check_header(address: str, columns: list[str]) -> None:
         StorageError: it does not, or cannot be read.
     """
     with opened(address, "r", errors="surrogateescape", newline="") as text:
-        header = next(csv.reader(text), [])
+        header = next(csv.reader(text), None)
+    if header is None:
+        raise unreadable(address, "CSV", ValueError("it is empty"))
     check_columns(address, columns, header)
 
 

@@ -195,7 +195,7 @@ class DataFrame(BaseModel, SerializableType):
 
         await asyncio.to_thread(store, self, expected.structured_dataset_type)
 
-    def open(self, dataframe_type: Type[Any]) -> DataFrame:
+    def open(self, dataframe_type: Any) -> DataFrame:
         """Choose the class to read it as; returns itself.
 
         Args:

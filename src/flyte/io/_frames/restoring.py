@@ -1,7 +1,7 @@
 """Columns whose type Parquet does not keep: noted beside the table when it is written, restored when it is read.
 
-Those are categories other than text, or without rows, and times in whole seconds. The note is an arrow stream of a table without rows;
-other readers of the file pass over it.
+Those are categories other than text, or without rows, and times in whole seconds. The note is an arrow stream of a
+table without rows; other readers of the file pass over it.
 """
 
 from __future__ import annotations
