@@ -25,6 +25,7 @@ from flyte._controller.progress import TaskProgress
 from flyte._logging import logger, system_logger
 from flyte.models import GroupData
 from flyte.report._files import write_report
+from flyte.storage._settings import use_storage
 
 
 def main(file_descriptor: int) -> None:
@@ -35,6 +36,7 @@ def main(file_descriptor: int) -> None:
     channel = Channel(connection)
     start: Start = channel.receive()
     sys.argv = start.argv
+    use_storage(start.spec.storage)
     for each, level in zip((system_logger, logger), start.log_levels, strict=True):
         each.setLevel(level)
     threading.Thread(target=_listen, args=(channel,), name="flyte-engine", daemon=True).start()

@@ -8,7 +8,8 @@ from flyte._context import ActionScope
 from flyte._controller.calls import Attempt
 from flyte._controller.local_run import LocalRunSpec
 from flyte._store.records import ActionRecord
-from flyte.models import ActionID, CheckpointPaths, RawDataPath, TaskContext
+from flyte.models import ActionID, CheckpointPaths, TaskContext
+from flyte.storage._addresses import is_remote, local_path
 
 
 def action_folder(spec: LocalRunSpec, record: ActionRecord) -> Path:
@@ -24,14 +25,14 @@ def task_context(spec: LocalRunSpec, scope: ActionScope, attempt: Attempt) -> Ta
     record = attempt.record
     action = ActionID(name=record.name, run_name=spec.name, project=spec.project, domain=spec.domain, org=spec.org)
     output_path = action_folder(spec, record)
-    for folder in (output_path, spec.raw_data_path):
-        if "://" not in str(folder):
-            Path(folder).mkdir(parents=True, exist_ok=True)
+    for folder in (str(output_path), spec.raw_data_path.path):
+        if not is_remote(folder):
+            local_path(folder).mkdir(parents=True, exist_ok=True)
     checkpoint = output_path / "checkpoint"
     return TaskContext(
         action=action,
         version=attempt.version(),
-        raw_data_path=RawDataPath(path=spec.raw_data_path),
+        raw_data_path=spec.raw_data_path,
         output_path=str(output_path),
         run_base_dir=spec.run_base_dir,
         report=attempt.report,

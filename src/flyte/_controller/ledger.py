@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 
-from flyteidl2.task.common_pb2 import Outputs
+from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 from flyte._controller.failures import failure_of
 from flyte._controller.local_run import LocalRunSpec, payload_path
@@ -27,6 +27,7 @@ from flyte._store.records import ActionKind, ActionRecord, ErrorRecord, action_i
 from flyte._store.writer import Writer, end_run, in_order, record_actions
 from flyte.errors import StoreError
 from flyte.models import ActionPhase, GroupData
+from flyte.types._offloading import offload
 
 QUEUED = ActionPhase.QUEUED.to_protobuf_value()
 RUNNING = ActionPhase.RUNNING.to_protobuf_value()
@@ -218,16 +219,32 @@ class Ledger:
         progress.ended[phase] += 1
 
     async def _spill_inputs(self, record: ActionRecord, data: bytes) -> None:
-        record.inputs_file = await self._spill(record, "inputs", data)
+        data = await self._offloaded(Inputs, data)
+        if len(data) <= INLINE_LIMIT_BYTES:
+            record.inputs = data
+        else:
+            record.inputs_file = await self._spill(record, "inputs", data)
 
     async def _spill_outputs(self, record: ActionRecord, data: bytes) -> None:
-        record.outputs_file = await self._spill(record, "outputs", data)
+        data = await self._offloaded(Outputs, data)
+        if len(data) <= INLINE_LIMIT_BYTES:
+            record.outputs = data
+        else:
+            record.outputs_file = await self._spill(record, "outputs", data)
 
     async def _spill(self, record: ActionRecord, stem: str, data: bytes) -> str:
         # A name of its own: a process that no longer owns the run cannot write over what a record points to.
         path = payload_path(self._spec.name, record.name, f"{stem}-{token_hex(4)}.pb")
         result: str = await self._threads.run(partial(spill, self._spec.home, path, data))
         return result
+
+    async def _offloaded(self, message: type[Inputs] | type[Outputs], data: bytes) -> bytes:
+        """`data` with its large literals below a raw data path that somebody chose; otherwise they stay in the run."""
+        if not self._spec.has_chosen_raw_data_path:
+            return data
+        small = await self._threads.run(partial(offload, message.FromString(data), self._spec.raw_data_path))
+        serialized: bytes = small.SerializeToString(deterministic=True)
+        return serialized
 
 
 def _error_column(failure: Failure) -> str:

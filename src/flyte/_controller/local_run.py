@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from flyte._store.data_holders import RAW_FOLDER
 from flyte._store.records import Owner
+from flyte.models import RawDataPath
+from flyte.storage._settings import Storage
 
 RUNS_FOLDER = "runs"
 
@@ -29,6 +32,7 @@ class LocalRunSpec:
     Attributes:
         run_base_dir: Parent of the folders its actions write to.
         raw_data_path: Prefix of offloaded data.
+        storage: How stores are reached; None is what the environment says.
     """
 
     run_id: int
@@ -37,10 +41,16 @@ class LocalRunSpec:
     owner: Owner
     start_time: datetime
     run_base_dir: str
-    raw_data_path: str
+    raw_data_path: RawDataPath
     project: str | None = None
     domain: str | None = None
     org: str | None = None
     custom_context: Mapping[str, str] = field(default_factory=dict)
     use_cache: bool = True
     overwrite_cache: bool = False
+    storage: Storage | None = None
+
+    @property
+    def has_chosen_raw_data_path(self) -> bool:
+        """Whether data goes to a place that somebody chose, and not to the run's own folder."""
+        return self.raw_data_path.path != str(run_folder(self.home, self.name) / RAW_FOLDER)

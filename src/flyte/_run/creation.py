@@ -19,13 +19,17 @@ from flyte._faults import reach
 from flyte._run.initialization import settings
 from flyte._run.inputs import convert_root_inputs
 from flyte._run.options import RunOptions
+from flyte._run.raw_data import chosen_raw_data_path, raw_data_settings
 from flyte._run.retention import apply_retention
+from flyte._store.data_holders import RAW_FOLDER
 from flyte._store.owners import this_process
 from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
 from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
 from flyte._store.writer import ActionRow, Writer, insert_run
 from flyte.errors import RunAlreadyExistsError
-from flyte.models import ActionPhase
+from flyte.models import ActionPhase, RawDataPath
+from flyte.storage._settings import given_storage
+from flyte.types._offloading import offload
 
 if TYPE_CHECKING:
     from flyteidl2.task.common_pb2 import Inputs
@@ -54,12 +58,15 @@ def create_run(
     name = options.name or random_run_name()
     now_us = time.time_ns() // 1000
     start_time = options.run_start_time or datetime.now(UTC)
+    options = replace(options, raw_data_path=chosen_raw_data_path(options.raw_data_path))
     spec = local_spec(writer, 0, name, start_time, options)
     root = _root_record(task, now_us)
     inputs = convert_root_inputs(spec, root, task, convert)
     data = inputs.SerializeToString(deterministic=True)
     check_inline_size(task, "inputs", len(data))
     file = None
+    if len(data) > INLINE_LIMIT_BYTES and spec.has_chosen_raw_data_path:
+        data = offload(inputs, spec.raw_data_path).SerializeToString(deterministic=True)
     if len(data) <= INLINE_LIMIT_BYTES:
         root.inputs = data
     else:
@@ -90,13 +97,14 @@ def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, opt
         owner=this_process(),
         start_time=start_time,
         run_base_dir=options.run_base_dir or str(folder),
-        raw_data_path=options.raw_data_path or str(folder / "raw"),
+        raw_data_path=options.raw_data_path or RawDataPath(path=str(folder / RAW_FOLDER)),
         project=options.project or defaults.project,
         domain=options.domain or defaults.domain,
         org=defaults.org,
         custom_context=options.custom_context,
         use_cache=not options.disable_run_cache,
         overwrite_cache=options.overwrite_cache,
+        storage=given_storage(),
     )
 
 
@@ -118,7 +126,7 @@ def _new_run(
         source_file=task.source_file or "",
         settings={
             "run_start_time": start_time.isoformat(),
-            "raw_data_path": options.raw_data_path,
+            **raw_data_settings(options.raw_data_path),
             "run_base_dir": options.run_base_dir,
             "custom_context": dict(options.custom_context),
             "disable_run_cache": options.disable_run_cache,

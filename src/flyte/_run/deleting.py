@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from flyte._controller.local_run import RUNS_FOLDER
 from flyte._engine.retention import RunAge
-from flyte._store.deletion import bury, delete_unused_cache_files, finish, give_space_back, unfinished
+from flyte._store.data_holders import RAW_FOLDER, entries_of, held_entries
+from flyte._store.database import DATABASE_FILE, connect, store_errors
+from flyte._store.deletion import (
+    bury,
+    delete_unheld_data,
+    delete_unused_cache_files,
+    finish,
+    give_space_back,
+    unfinished,
+)
 from flyte._store.reader import StoreReader
 from flyte._store.records import StoredRun
 from flyte._store.writer import Writer
@@ -29,6 +38,51 @@ class Deleted:
     actions: int
     store_bytes: int
     is_finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlan:
+    """What a deletion would do with the data of runs.
+
+    Attributes:
+        entries: How many stored values would go.
+        size_bytes: How large they are.
+        kept: Where those are that stay, since a cached result or another run refers to them.
+        left_alone: Raw data paths that somebody chose: nothing is ever deleted there.
+    """
+
+    entries: int
+    size_bytes: int
+    kept: tuple[str, ...]
+    left_alone: tuple[str, ...]
+
+
+def plan_data(home: Path, runs: Sequence[StoredRun]) -> DataPlan:
+    """What deleting these runs would do with their data; nothing is changed."""
+    run_ids = {run.run_id for run in runs}
+    count = size = 0
+    kept: list[str] = []
+    chosen = {path for run in runs if (path := run.settings.get("raw_data_path"))}
+    path = home / DATABASE_FILE
+    connection = connect(path, read_only=True)
+    try:
+        with store_errors(path):
+            for run in runs:
+                folder = f"{RUNS_FOLDER}/{run.name}"
+                held = held_entries(connection, home, folder, run_ids)
+                raw = home / folder / RAW_FOLDER
+                kept += [str(raw / entry) for entry in sorted(held)]
+                for entry in entries_of(home, folder) - held:
+                    count += 1
+                    size += _size_of(raw / entry)
+    finally:
+        connection.close()
+    return DataPlan(count, size, tuple(kept), tuple(sorted(chosen)))
+
+
+def _size_of(path: Path) -> int:
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(each.stat().st_size for each in files)
 
 
 def run_ages(reader: StoreReader) -> list[RunAge]:
@@ -78,6 +132,7 @@ def delete_runs(home: Path, runs: Iterable[StoredRun], within_s: float | None = 
             actions += _finish_all(writer)
         actions += _finish_all(writer)
         writer.write(delete_unused_cache_files(home))
+        writer.write(delete_unheld_data(home))
         return Deleted(count, actions, give_space_back(writer))
     finally:
         writer.close()

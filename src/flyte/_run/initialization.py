@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flyte._logging import set_log_levels
 from flyte._run.refusals import refuse_given
 from flyte.errors import InitializationError
+from flyte.storage._settings import Storage, use_storage
 
 if TYPE_CHECKING:
     from flyte.config import Config
@@ -25,6 +26,7 @@ class Settings:
     Attributes:
         endpoint: The control plane that was configured; None for local runs.
         local: The section of the configuration; None before any was read.
+        storage: How object stores are reached; None is what the environment says.
     """
 
     org: str | None = None
@@ -33,6 +35,7 @@ class Settings:
     root_dir: Path | None = None
     endpoint: str | None = None
     local: LocalConfig | None = None
+    storage: Storage | None = None
     is_initialized: bool = False
 
 
@@ -74,7 +77,7 @@ class _Init:
         client_id: str | None = None,
         client_credentials_secret: str | None = None,
         http_proxy_url: str | None = None,
-        storage: Any = None,
+        storage: Storage | None = None,
         image_builder: str | None = None,
         images: Mapping[str, str] | None = None,
         image_registry: str | None = None,
@@ -106,7 +109,8 @@ class _Init:
             client_id: For a control plane.
             client_credentials_secret: For a control plane.
             http_proxy_url: For a control plane.
-            storage: For data in object stores.
+            storage: How data in object stores is reached: an `S3`, `GCS`, `ABFS` or `Local` of `flyte.storage`, or a
+                plain `Storage` for all of them. Default is what the environment says.
             image_builder: For built images.
             images: For built images.
             image_registry: For built images.
@@ -129,7 +133,6 @@ class _Init:
             client_id=client_id,
             client_credentials_secret=client_credentials_secret,
             http_proxy_url=http_proxy_url,
-            storage=storage,
             image_builder=image_builder,
             images=images,
             image_registry=image_registry,
@@ -143,7 +146,7 @@ class _Init:
                 "local_persistence=False is not possible: every run is recorded. Point FLYTE_HOME at a temporary "
                 "folder to keep nothing.",
             )
-        new = Settings(org, project, domain, root_dir, is_initialized=True)
+        new = Settings(org, project, domain, root_dir, storage=_checked(storage), is_initialized=True)
         _set(new, log_level, user_log_level, add_root=sync_local_sys_paths)
 
     async def aio(self, *args: Any, **kwargs: Any) -> None:
@@ -161,6 +164,7 @@ class _InitFromConfig:
         org: str | None = None,
         project: str | None = None,
         domain: str | None = None,
+        storage: Storage | None = None,
     ) -> None:
         """This process is set up from a configuration file, or as `docs/configuration.md` says where one is found.
 
@@ -174,6 +178,7 @@ class _InitFromConfig:
             org: Wins over the file's.
             project: Wins over the file's.
             domain: Wins over the file's.
+            storage: As in `init`.
 
         Raises:
             InitializationError: code `ConfigFileNotFoundError`, the file that was named does not exist.
@@ -187,6 +192,7 @@ class _InitFromConfig:
                 root_dir=root_dir,
                 endpoint=config.platform.endpoint,
                 local=config.local,
+                storage=_checked(storage),
                 is_initialized=True,
             ),
             log_level,
@@ -196,6 +202,16 @@ class _InitFromConfig:
     async def aio(self, *args: Any, **kwargs: Any) -> None:
         """The same, awaitable."""
         self(*args, **kwargs)
+
+
+def _checked(storage: Storage | None) -> Storage | None:
+    if storage is not None and not isinstance(storage, Storage):
+        raise InitializationError(
+            "InvalidStorageSetting",
+            "user",
+            f"storage is {storage!r}: expected S3(...), GCS(...), ABFS(...) or Local(...) of flyte.storage.",
+        )
+    return storage
 
 
 def _load_config(path_or_config: str | Path | Config | None, root_dir: Path | None) -> Config:
@@ -221,6 +237,7 @@ def _set(new: Settings, log_level: int | None, user_log_level: int | None, *, ad
     global _settings
     with _lock:
         _settings = new
+        use_storage(new.storage)
         root = str((new.root_dir or Path.cwd()).resolve())
         if add_root and root not in sys.path:
             sys.path.append(root)
@@ -232,6 +249,7 @@ def reset() -> None:
     global _settings
     with _lock:
         _settings = replace(Settings())
+        use_storage(None)
 
 
 init = _Init()

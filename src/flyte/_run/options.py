@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from flyte._engine.names import check_run_name
 from flyte._run.initialization import settings
 from flyte.errors import InitializationError
+from flyte.models import RawDataPath
 
 Mode = Literal["local", "remote", "hybrid"]
 
@@ -23,7 +24,7 @@ class RunOptions:
     mode: Mode | None = None
     name: str | None = None
     version: str | None = None
-    raw_data_path: str | None = None
+    raw_data_path: RawDataPath | None = None
     run_base_dir: str | None = None
     run_start_time: datetime | None = None
     project: str | None = None

@@ -19,6 +19,7 @@ from flyte._run.engine import engine
 from flyte._run.execution import Execution
 from flyte._run.local import LocalRun
 from flyte._run.options import RunOptions
+from flyte._run.raw_data import recorded_raw_data_path
 from flyte._run.recovery import Recovery, load_recoverable_if_there
 from flyte._store.database import store_errors
 from flyte._store.leftovers import remove_leftovers
@@ -29,6 +30,7 @@ from flyte._store.records import LEASE_US, ActionRecord, StoredRun
 from flyte._store.writer import Writer, claim_run
 from flyte.errors import RuntimeUserError
 from flyte.models import ActionPhase
+from flyte.types._offloading import all_loaded
 
 if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
@@ -208,7 +210,7 @@ def _options(run: StoredRun) -> RunOptions:
         mode="local",
         project=run.project,
         domain=run.domain,
-        raw_data_path=kept["raw_data_path"],
+        raw_data_path=recorded_raw_data_path(kept),
         run_base_dir=kept["run_base_dir"],
         custom_context=kept["custom_context"],
         disable_run_cache=kept["disable_run_cache"],
@@ -226,7 +228,7 @@ def _reopen(root: ActionRecord) -> None:
 def _inputs(writer: Writer, root: ActionRecord) -> Any:
     from flyteidl2.task.common_pb2 import Inputs
 
-    return Inputs.FromString(load_payload(writer.home, root.inputs, root.inputs_file) or b"")
+    return all_loaded(Inputs.FromString(load_payload(writer.home, root.inputs, root.inputs_file) or b""))
 
 
 def _finished(writer: Writer, run: StoredRun, task: Task, root: ActionRecord) -> LocalRun:

@@ -18,11 +18,13 @@ from flyte._run.engine import engine
 from flyte._run.execution import Execution
 from flyte._run.local import LocalRun
 from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_honoured
+from flyte._run.raw_data import as_raw_data_path
 from flyte._run.refusals import refuse_given
 from flyte._run.rerunning import RerunCall
 
 if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
+    from flyte.models import RawDataPath
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,7 +109,7 @@ def with_runcontext(
     *,
     name: str | None = None,
     version: str | None = None,
-    raw_data_path: str | Path | None = None,
+    raw_data_path: str | Path | RawDataPath | None = None,
     run_base_dir: str | Path | None = None,
     run_start_time: datetime | None = None,
     project: str | None = None,
@@ -142,7 +144,8 @@ def with_runcontext(
             runs are possible in this release.
         name: Name of the run; a fresh random one by default.
         version: Version recorded with the run.
-        raw_data_path: Folder for offloaded data; default a folder of the run.
+        raw_data_path: Prefix for data that tasks store: a folder, a URL such as `s3://bucket/data`, or a `RawDataPath`
+            with a rewrite of addresses. Default the configured one, else a folder of the run.
         run_base_dir: Folder in which each action gets one of its own; default the run's.
         run_start_time: What `ctx().run_start_time` says; default now.
         project: Recorded with the run; default that of `init`.
@@ -200,7 +203,7 @@ def with_runcontext(
             mode=mode,
             name=name,
             version=version,
-            raw_data_path=_absolute(raw_data_path),
+            raw_data_path=as_raw_data_path(raw_data_path),
             run_base_dir=_absolute(run_base_dir),
             run_start_time=run_start_time,
             project=project,

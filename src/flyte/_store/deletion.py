@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from flyte._store.data_holders import RAW_FOLDER, entries_of, held_entries
 from flyte._store.database import DATABASE_FILE, connect, store_errors
-from flyte._store.payloads import load_payload, share
+from flyte._store.payloads import share
 from flyte._store.records import StoredRun
 from flyte._store.statements import statement
 from flyte._store.writer import Change, Writer
@@ -112,28 +113,65 @@ def _set_files_aside(home: Path, grave: Grave) -> Change:
         folder = home / grave.run_folder
         if not folder.exists() or connection.execute(statement("is_name_taken"), (grave.run_id,)).fetchone():
             return
-        raw = folder / "raw"
-        keeps_raw = _keep_cached(connection, home, grave)
-        folder.rename(home / grave.folder)
-        if keeps_raw and (home / grave.folder / "raw").exists():
-            folder.mkdir()
-            (home / grave.folder / "raw").rename(raw)
+        _keep_cached_payloads(connection, home, grave)
+        held = held_entries(connection, home, grave.run_folder, {grave.run_id})
+        if not held:
+            folder.rename(home / grave.folder)
+            return
+        connection.execute(statement("note_kept_data"), (folder.name, grave.run_folder))
+        _move_all_but(held, folder, home / grave.folder)
 
     return change
 
 
-def _keep_cached(connection: sqlite3.Connection, home: Path, grave: Grave) -> bool:
-    """Cached outputs in files of the run get files of their own; whether some name data in the run's folder."""
+def _keep_cached_payloads(connection: sqlite3.Connection, home: Path, grave: Grave) -> None:
+    """Cached outputs in files of the run get files of their own."""
     bounds = {"folder": f"{grave.run_folder}/", "run_name": Path(grave.run_folder).name}
-    names_data = False
-    for cache_key, outputs, file in connection.execute(statement("cache_entries_of_run"), bounds).fetchall():
+    for cache_key, _, file in connection.execute(statement("cache_entries_of_run"), bounds).fetchall():
         with suppress(StoreError):
             # An entry whose file is lost already is a miss, and none of ours.
-            names_data |= f"{home / grave.run_folder}/".encode() in (load_payload(home, outputs, file) or b"")
             if file is not None and file.startswith(bounds["folder"]):
                 kept = share(home, file, f"{CACHE_FOLDER}/{grave.run_id}-{Path(file).parent.name}.pb")
                 connection.execute(statement("move_cache_file"), (kept, cache_key))
-    return names_data
+
+
+def _move_all_but(held: set[str], folder: Path, target: Path) -> None:
+    """Everything in a run's folder is in `target`, but for the data that somebody holds, which never moves."""
+    raw = folder / RAW_FOLDER
+    for source, into in ((folder, target), (raw, target / RAW_FOLDER)):
+        into.mkdir(parents=True, exist_ok=True)
+        for path in list(source.iterdir()):
+            if path != raw and not (source == raw and path.name in held):
+                path.rename(into / path.name)
+
+
+def delete_unheld_data(home: Path) -> Change:
+    """A change after which no deleted run has data that nobody holds; its result is how many entries went."""
+
+    def change(connection: sqlite3.Connection) -> int:
+        count = 0
+        for run_name, folder, is_taken in connection.execute(statement("kept_data")).fetchall():
+            held: set[str] = set()
+            if not is_taken:
+                held = held_entries(connection, home, folder)
+                for entry in entries_of(home, folder) - held:
+                    _remove(home / folder / RAW_FOLDER / entry)
+                    count += 1
+            if not held:
+                # A new run of that name looks after the folder from now on.
+                connection.execute(statement("forget_kept_data"), (run_name,))
+                if not is_taken:
+                    shutil.rmtree(home / folder, ignore_errors=True)
+        return count
+
+    return change
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def delete_unused_cache_files(home: Path) -> Change:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from flyte._store.data_holders import RAW_FOLDER
 from flyte._store.records import ActionRecord
 
 _PAYLOAD = re.compile(r"(?:inputs|outputs)-[0-9a-f]{8}\.pb")
@@ -32,11 +34,23 @@ def remove_leftovers(home: Path, run_folder: Path, base_folder: Path, records: I
         is_unclaimed = _PAYLOAD.fullmatch(path.name) and path.relative_to(home).as_posix() not in kept
         if is_unclaimed or _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
+    _remove_half_stored(run_folder / RAW_FOLDER)
     if base_folder != run_folder:
         for path in (path for name in names for path in _files(base_folder / name)):
             temporary = _TEMPORARY.fullmatch(path.name)
             if temporary and not _is_process(int(temporary["pid"])):
                 path.unlink(missing_ok=True)
+
+
+def _remove_half_stored(raw: Path) -> None:
+    """The temporary files and folders in what a run stored are gone."""
+    for path in (*raw.glob(".*.tmp"), *raw.glob("*/.*.tmp")):
+        if not _TEMPORARY.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _files(folder: Path, left_out: str | None = None) -> Iterator[Path]:

@@ -262,3 +262,25 @@ SELECT condition.*, action.name AS action_name, action.phase, action.created_us
   FROM condition JOIN action ON action.action_id = condition.action_id
  WHERE condition.action_id > :run_id << 32 AND condition.action_id < (:run_id + 1) << 32
  ORDER BY condition.action_id;
+
+-- name: payloads_that_may_name
+-- Those of runs that are there, and of the cache (run 0), which hold :prefix or are in a file of their own.
+SELECT run.run_id, action.inputs AS payload, action.inputs_file AS file
+  FROM action JOIN run ON run.run_id = action.run_id
+ WHERE instr(action.inputs, :prefix) OR action.inputs_file IS NOT NULL
+UNION ALL
+SELECT run.run_id, action.outputs, action.outputs_file
+  FROM action JOIN run ON run.run_id = action.run_id
+ WHERE instr(action.outputs, :prefix) OR action.outputs_file IS NOT NULL
+UNION ALL
+SELECT 0, outputs, outputs_file FROM cache_entry WHERE instr(outputs, :prefix) OR outputs_file IS NOT NULL;
+
+-- name: note_kept_data
+INSERT INTO kept_data (run_name, folder) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: kept_data
+SELECT kept_data.run_name, kept_data.folder, run.run_id IS NOT NULL AS is_taken
+  FROM kept_data LEFT JOIN run ON run.name = kept_data.run_name;
+
+-- name: forget_kept_data
+DELETE FROM kept_data WHERE run_name = ?;

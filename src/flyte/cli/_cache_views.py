@@ -14,7 +14,7 @@ import click
 
 from flyte._store.cache import CacheReader, EntryFilter, ListedEntry, delete_entries
 from flyte._store.database import DATABASE_FILE
-from flyte._store.deletion import delete_unused_cache_files, give_space_back
+from flyte._store.deletion import delete_unheld_data, delete_unused_cache_files, give_space_back
 from flyte._store.records import to_datetime
 from flyte._store.writer import Writer
 from flyte.cli._documents import Column, print_document, print_table
@@ -180,6 +180,7 @@ def _delete(wanted: EntryFilter) -> None:
         while writer.write(delete_entries(wanted)):
             pass
         writer.write(delete_unused_cache_files(home()))
+        writer.write(delete_unheld_data(home()))
         give_space_back(writer)
     finally:
         writer.close()

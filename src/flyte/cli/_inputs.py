@@ -9,9 +9,11 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from flyte.cli._data_inputs import FORMS, data_kind
 from flyte.cli._json_values import (
     SCALARS,
     Mismatch,
+    data_at,
     from_json,
     in_order,
     load_object,
@@ -64,6 +66,9 @@ def parse_input(text: str, annotation: Any, default: Any = None) -> Any:
     choices = choices_of(annotation)
     if choices is not None:
         return _choice(text, choices, annotation)
+    kind = data_kind(annotation)
+    if kind is not None and not text.lstrip().startswith("{"):
+        return data_at(text, annotation, kind)
     if annotation in SCALARS:
         try:
             return SCALARS[annotation](text)
@@ -154,6 +159,8 @@ def expected_form(annotation: Any) -> str:
         return ", or ".join(expected_form(each) for each in _typed_variants(annotation))
     if choices := choices_of(annotation):
         return f"one of {', '.join(choices)}"
+    if (kind := data_kind(annotation)) is not None:
+        return FORMS[kind]
     if annotation in SCALARS:
         return _FORMS.get(annotation.__name__, f"text of a {annotation.__name__}")
     if _is_json(annotation):
@@ -166,7 +173,10 @@ def _typed_variants(union: Any) -> list[Any]:
 
 
 def _show_fields(annotation: Any) -> str:
-    records = [each for each in (annotation, *map(plain, typing.get_args(annotation))) if is_record(each)]
+    parts = (annotation, *map(plain, typing.get_args(annotation)))
+    if any(data_kind(each) for each in parts):
+        return " of paths or URLs"
+    records = [each for each in parts if is_record(each)]
     if not records:
         return ""
     fields = fields_of(records[0]).items()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
+from flyte.cli._data_inputs import DataKind, data_from_text, data_kind
 from flyte.cli._moments import parse_date, parse_datetime, parse_duration
 from flyte.cli._type_texts import (
     MAPPINGS,
@@ -109,9 +110,24 @@ def from_json(value: Any, annotation: Any, *, exact: bool = False) -> Any:
         return _choice(value, choices, annotation)
     if annotation in SCALARS:
         return _scalar(value, annotation, exact)
+    kind = data_kind(annotation)
+    if kind is not None and isinstance(value, str):
+        return data_at(value, annotation, kind)
     if is_record(annotation):
         return record_from_json(value, annotation, exact=exact)
     return _container(value, annotation, exact)
+
+
+def data_at(text: str, annotation: Any, kind: DataKind) -> Any:
+    """The file, folder or frame at a path or URL.
+
+    Raises:
+        Mismatch: there is none.
+    """
+    try:
+        return data_from_text(text, annotation, kind)
+    except Exception as error:  # the libraries that read frames raise many kinds
+        raise Mismatch(str(error)) from None
 
 
 def _require(fits: bool, result: Any, value: Any, annotation: Any) -> Any:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import click
 
 from flyte._engine.retention import Retention, older_than_all_bounds
-from flyte._run.deleting import check_deletable, delete_runs, run_ages
+from flyte._run.deleting import DataPlan, check_deletable, delete_runs, plan_data, run_ages
 from flyte._store.reader import StoreReader
 from flyte._store.records import StoredRun
+from flyte.cli._cache_views import show_size
 from flyte.cli._documents import print_document
 from flyte.cli._errors import CommandError
 from flyte.cli._invocation import OutputFormat
@@ -65,6 +66,7 @@ def delete_recorded(deletion: RunDeletion, output: OutputFormat) -> None:
         actions = sum(sum(sum(of.values()) for of in store.count_actions(run).values()) for run in runs) if store else 0
     names = [run.name for run in runs]
     store_bytes = 0
+    data = plan_data(home(), runs) if runs and deletion.is_dry_run else None
     if runs and not deletion.is_dry_run:
         if not deletion.is_confirmed:
             _confirm(names)
@@ -72,10 +74,14 @@ def delete_recorded(deletion: RunDeletion, output: OutputFormat) -> None:
         actions, store_bytes = deleted.actions, deleted.store_bytes
     if output.is_document:
         document = {"runs": names, "actions": actions, "store_bytes": store_bytes, "is_dry_run": deletion.is_dry_run}
+        if data is not None:
+            document["data"] = {**asdict(data), "kept": list(data.kept), "left_alone": list(data.left_alone)}
         print_document(document, output)
     elif runs:
         verb = "Would delete" if deletion.is_dry_run else "Deleted"
         print(f"{verb} {show_count(len(runs), 'run')} with {show_count(actions, 'action')}: {_some(names)}")
+        if data is not None:
+            _show_data(data)
     else:
         note("No run is selected. Runs that are open are only deleted by name.")
 
@@ -85,6 +91,15 @@ def _confirm(names: list[str]) -> None:
     if not is_terminal(sys.stdin):
         raise CommandError(f"this deletes {total}: confirm it with --yes, or see which with --dry-run.")
     click.confirm(f"Delete {total} ({_some(names)})?", abort=True, err=True)
+
+
+def _show_data(data: DataPlan) -> None:
+    if data.entries:
+        print(f"With them {show_count(data.entries, 'stored value')} of {show_size(data.size_bytes)}.")
+    if data.kept:
+        print(f"Kept, since cached results or other runs refer to them: {_some(list(data.kept))}")
+    if data.left_alone:
+        print(f"Left alone, since you chose it for data: {_some(list(data.left_alone))}")
 
 
 def _some(names: list[str]) -> str:

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from flyte.cli._data_inputs import EXAMPLES, data_kind
 from flyte.models.signatures import StringLiteral
 
 UNIONS = (typing.Union, types.UnionType)
@@ -136,6 +137,8 @@ def example_of(annotation: Any, depth: int = 0) -> Any:
         return next(iter(choices))
     if isinstance(annotation, type) and issubclass(annotation, PurePath):
         return "folder/file"
+    if (kind := data_kind(annotation)) is not None:
+        return EXAMPLES[kind]
     if depth > 3:
         return "..."
     arguments = typing.get_args(annotation)

@@ -131,6 +131,7 @@ class LocalConfig:
         tracked_strict: Failing to report one is an error.
         retention_days: Runs that ended longer ago are deleted; None keeps them.
         retention_runs: Only so many of the newest runs are kept; None keeps all.
+        raw_data_path: Prefix for data that tasks store, a folder or a URL; None is a folder of each run.
     """
 
     persistence: bool = field(default=False, metadata=_read_from("local.persistence", _values.flag))
@@ -140,6 +141,7 @@ class LocalConfig:
         default=None, metadata=_read_from("local.retention_days", _values.positive_number)
     )
     retention_runs: int | None = field(default=None, metadata=_read_from("local.retention_runs", _values.count))
+    raw_data_path: str | None = field(default=None, metadata=_read_from("local.raw_data_path", _values.text))
 
     @classmethod
     def auto(cls, config_file: Union[str, Path, ConfigFile, None] = None) -> LocalConfig:

@@ -32,8 +32,8 @@ class Reference(BaseModel):
         path: Its address: a local path or a URL.
         name: Its last part, unless another was given.
         format: What it holds, for whoever wants to know; free text.
-        hash: Stands for the content in cache keys and names of actions. `blake3:...` is the content hash that is computed
-            when data is stored, and checked when it is read; any other text is the user's own.
+        hash: Stands for the content in cache keys and names of actions. `blake3:...` is the content hash, computed
+            when data is stored and checked when it is read; any other text is the user's own.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

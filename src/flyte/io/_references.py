@@ -31,7 +31,8 @@ class ReferenceConverter(PlainConverter):
 
     def __init__(self, annotation: Any, cls: Any) -> None:
         self.python_type = annotation
-        self._class: type[Reference] = cls if cls.__name__ != "EmptyDir" else cls.__mro__[1]
+        # `File` or `Dir` without parameters, of which every `File[T]`, `Dir[T]` and `EmptyDir` is one.
+        self._class: type[Reference] = cls.__mro__[cls.__mro__.index(Reference) - 1]
         self.name = self._class.__name__
         self.value_type = self._class
         self._dimensionality = _DIMENSIONALITY[getattr(self._class, "dimensionality")]  # noqa: B009
@@ -74,5 +75,5 @@ class ReferenceConverter(PlainConverter):
             return
         fix = ""
         if isinstance(value, str | os.PathLike):
-            fix = f"Pass `{self.name}.from_local_sync(...)`, or `{self.name}.from_existing_remote(...)` for what is there."
+            fix = f"Pass `{self.name}.from_local_sync(...)`, or `{self.name}.from_existing_remote(...)` of an address."
         raise mismatch(self._class, value, fix=fix)

@@ -271,6 +271,11 @@ def use_storage(storage: Storage | None) -> None:
     _given = storage
 
 
+def given_storage() -> Storage | None:
+    """What `use_storage` was last given."""
+    return _given
+
+
 def settings_for(protocol: str) -> Storage:
     """The settings for a protocol: those that were given, where they are of its kind, else those of the environment.
 

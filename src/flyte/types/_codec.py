@@ -114,7 +114,7 @@ class InterfaceCodec:
             if read is None:
                 raise misnamed_inputs(self.task_name, self.interface, dict.fromkeys(_names(inputs)))
             try:
-                kwargs[name] = read(named.value)
+                kwargs[name] = read(_whole(named.value))
             except TypeTransformerFailedError as error:
                 raise self._undecodable(name, named.value, error) from error
         if len(kwargs) < len(self._inputs):
@@ -130,7 +130,7 @@ class InterfaceCodec:
         kwargs: dict[str, Any] = {}
         for named in inputs.literals:
             try:
-                kwargs[named.name] = self._readers[named.name](named.value)
+                kwargs[named.name] = self._readers[named.name](_whole(named.value))
             except TypeTransformerFailedError as error:
                 raise self._undecodable(named.name, named.value, error) from error
         return kwargs
@@ -168,7 +168,7 @@ class InterfaceCodec:
         values: list[Any] = []
         for (name, converter), named in zip(self._outputs, literals, strict=True):
             try:
-                values.append(converter.read(named.value))
+                values.append(converter.read(_whole(named.value)))
             except TypeTransformerFailedError as error:
                 raise RuntimeDataValidationError(name, error, self.task_name) from error
         if self._output_class is not None:
@@ -259,6 +259,14 @@ def fitted_default(converter: Converter, default: Any) -> Any:
             return default
         return float(default)
     return default
+
+
+def _whole(literal: Literal) -> Literal:
+    if not literal.HasField("offloaded_metadata"):
+        return literal
+    from flyte.types._offloading import loaded
+
+    return loaded(literal)
 
 
 def _names(message: Inputs | Outputs) -> list[str]:

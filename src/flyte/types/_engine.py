@@ -8,7 +8,6 @@ import types
 import typing
 from collections.abc import KeysView, Sequence
 from enum import Enum
-from pathlib import Path
 from typing import Any, Dict, List, Optional, Type
 
 from flyteidl2.core.interface_pb2 import Variable, VariableEntry, VariableMap
@@ -19,6 +18,7 @@ from flyte.types._choice import SCALARS, converter_for
 from flyte.types._converter import Converter
 from flyte.types._failure import TypeTransformerFailedError, short, short_repr
 from flyte.types._guess import guess_python_type, guess_python_types
+from flyte.types._offloading import loaded
 from flyte.types._pickles import FlytePickle, PickleConverter
 from flyte.types._registry import registry
 from flyte.types._rendering import Renderable
@@ -135,11 +135,11 @@ class TypeEngine:
         """The literal itself, where `lv` only says in which file it is.
 
         Raises:
-            TypeTransformerFailedError: the file is not local, not there, or holds no literal.
+            TypeTransformerFailedError: the file is not there, cannot be read, or holds no literal.
         """
         if not lv.HasField("offloaded_metadata"):
             return lv
-        return await asyncio.to_thread(_load_literal, lv.offloaded_metadata.uri)
+        return await asyncio.to_thread(loaded, lv)
 
     @classmethod
     def to_html(cls, python_val: Any, expected_python_type: Type[Any]) -> str:
@@ -277,16 +277,3 @@ async def _convert_input(name: str, literal: Literal, python_type: Any) -> Any:
             f"Error converting input '{name}':\nLiteral value: {short(str(literal))}\n"
             f"Expected Python type: {python_type}\nException: {error}"
         ) from error
-
-
-def _load_literal(uri: str) -> Literal:
-    from google.protobuf.message import DecodeError
-
-    if "://" in uri and not uri.startswith("file://"):
-        raise TypeTransformerFailedError(f"Cannot read the literal at {uri}: only local paths are supported yet")
-    try:
-        return Literal.FromString(Path(uri.removeprefix("file://")).read_bytes())
-    except OSError as error:
-        raise TypeTransformerFailedError(f"Cannot read the literal at {uri}: {error.strerror}") from error
-    except DecodeError as error:
-        raise TypeTransformerFailedError(f"The file {uri} holds no literal: {error}") from error

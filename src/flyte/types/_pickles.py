@@ -8,13 +8,11 @@ import logging
 import pickle
 import sys
 import typing
-from pathlib import Path
 from typing import Any
 
 from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.core.types_pb2 import BlobType, LiteralType, SimpleType
 
-from flyte._atomic import write_atomically
 from flyte.types._converter import Converter
 from flyte.types._failure import TypeTransformerFailedError, short_repr, type_text, unreadable
 
@@ -79,7 +77,8 @@ class PickleConverter(Converter):
             literal.hash = digest
         if sys.getsizeof(value) > _MAX_INLINE_BYTES:
             blob = literal.scalar.blob
-            blob.uri = dump_file(value)
+            blob.uri, digest = _store_pickle(value, _dumps(value))
+            literal.hash = literal.hash or digest
             blob.metadata.type.format = PICKLE_FORMAT
             blob.metadata.type.dimensionality = BlobType.BlobDimensionality.SINGLE
         else:
@@ -132,45 +131,54 @@ def warn_about_pickle(python_type: Any) -> None:
 
 
 def dump_file(value: Any) -> str:
-    """Pickle a value to a new file below the raw data path of the running task, and return its path.
+    """Pickle a value to a file below the raw data path of the running task, and return its address.
 
-    The file is complete and flushed before it has its name.
+    The file is complete and flushed before it has its name; equal pickles share one.
 
     Raises:
-        TypeTransformerFailedError: there is no running task, its raw data path is not local, or the value has no
-            pickled form.
+        TypeTransformerFailedError: there is no running task, or the value has no pickled form.
+        StorageError: the file could not be written.
     """
-    from flyte._context import ctx
+    return _store_pickle(value, _dumps(value))[0]
 
-    raw_data_path = ctx().raw_data_path
-    if raw_data_path is None:
+
+def _store_pickle(value: Any, data: bytes) -> tuple[str, str]:
+    """The address of the pickle of `value`, and its content hash."""
+    from flyte._context import ctx
+    from flyte.storage._backend import backend_of
+    from flyte.storage._digests import digest_of_bytes
+    from flyte.storage._flushing import wait_until_flushed
+    from flyte.storage._transfer import content_address
+
+    if ctx().raw_data_path is None:
         raise TypeTransformerFailedError(
             f"{short_repr(value)} is too large for a literal, and outside a run there is no raw data path for its file"
         )
-    data = _dumps(value)
-    path = raw_data_path.get_random_remote_path(hashlib.md5(data, usedforsecurity=False).hexdigest())
-    if "://" in path:
-        raise TypeTransformerFailedError(
-            f"Cannot write a pickle to {path}: raw data paths other than local folders are not supported yet",
-            fix="Give the run a local `raw_data_path`.",
-        )
-    write_atomically(Path(path), data)
-    return path
+    digest = digest_of_bytes(data)
+    address = content_address(digest, hashlib.md5(data, usedforsecurity=False).hexdigest())
+    backend = backend_of(address)
+    if backend.find(address) is None:
+        backend.write(address, data)
+    wait_until_flushed(address)
+    return address, digest
 
 
 def load_file(uri: str) -> Any:
-    """The value pickled to a local file.
+    """The value pickled to a file.
 
     Raises:
-        TypeTransformerFailedError: the file is not there, not local, or holds no pickle.
+        TypeTransformerFailedError: the file is not there, cannot be read, or holds no pickle.
     """
-    if "://" in uri and not uri.startswith("file://"):
-        raise TypeTransformerFailedError(f"Cannot read the pickle at {uri}: only local paths are supported yet")
+    from flyte.errors import StorageError
+    from flyte.storage._addresses import rewritten
+    from flyte.storage._backend import backend_of
+
+    address = rewritten(uri)
     try:
-        data = Path(uri.removeprefix("file://")).read_bytes()
-    except OSError as error:
-        raise TypeTransformerFailedError(f"Cannot read the pickle at {uri}: {error.strerror}") from error
-    return _loads(data, uri)
+        data = backend_of(address).read(address)
+    except StorageError as error:
+        raise TypeTransformerFailedError(f"Cannot read the pickle at {address}: {error}") from error
+    return _loads(data, address)
 
 
 def _dumps(value: Any) -> bytes:
