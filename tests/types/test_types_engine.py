@@ -112,7 +112,7 @@ async def test_offloaded_literal_is_read_from_its_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(TypeTransformerFailedError, match="holds no literal"):
         await TypeEngine.to_python_value(offloaded, List[int])
-    for uri, message in ((str(tmp_path / "none"), "No such file"), ("s3://b/k", "only local paths")):
+    for uri, message in ((str(tmp_path / "none"), "nothing there"), ("zzz://b/k", "Protocol not known")):
         offloaded.offloaded_metadata.uri = uri
         with pytest.raises(TypeTransformerFailedError, match=message):
             await TypeEngine.to_python_value(offloaded, List[int])

@@ -16,9 +16,11 @@ import pytest
 from flyteidl2.core.literals_pb2 import Literal
 
 from flyte._context import ActionScope, enter_scope, leave_scope
-from flyte.models import RawDataPath
+from flyte.models import ActionID, RawDataPath
+from flyte.storage._settings import use_storage
 from flyte.types import FlytePickle, TypeTransformerFailedError
 from flyte.types._choice import converter_for
+from tests.s3 import S3Server, settings
 
 
 class Plain:
@@ -107,23 +109,32 @@ def test_large_value_outside_a_run_is_refused() -> None:
         converter_for(bytes).encode(b"x" * 20_000)
 
 
-def test_large_value_for_a_remote_raw_data_path_is_refused_with_the_path() -> None:
+def test_large_value_goes_to_the_store_of_the_raw_data_path(s3: S3Server) -> None:
+    bucket = s3.new_bucket()
+
     class Context:
-        raw_data_path = RawDataPath(path="s3://bucket/raw")
+        raw_data_path = RawDataPath(path=f"s3://{bucket}/raw")
+        action = ActionID(name="a0")
 
     controller: Any = None
     context: Any = Context()
     token = enter_scope(ActionScope("a0", controller, lambda scope: context))
+    use_storage(settings(s3.url))
     try:
-        with pytest.raises(TypeTransformerFailedError, match="Cannot write a pickle to s3://bucket/raw/"):
-            converter_for(bytes).encode(b"x" * 20_000)
+        converter = converter_for(bytes)
+        literal = converter.encode(b"x" * 20_000)
+        assert converter.encode(b"x" * 20_000) == literal
+        assert [f"s3://{bucket}/{key}" for key in s3.keys(bucket)] == [literal.scalar.blob.uri]
+        context.raw_data_path = RawDataPath(path="elsewhere")
+        assert converter.decode(literal) == b"x" * 20_000
     finally:
+        use_storage(None)
         leave_scope(token)
 
 
 @pytest.mark.parametrize(
     ("uri", "message"),
-    [("/nowhere/at/all", "No such file"), ("s3://bucket/key", "only local paths are supported yet")],
+    [("/nowhere/at/all", "there is nothing there"), ("zzz://bucket/key", "Protocol not known: zzz")],
 )
 def test_file_that_cannot_be_read_is_named(uri: str, message: str) -> None:
     literal = Literal()

@@ -33,12 +33,12 @@ def chosen_raw_data_path(given: RawDataPath | None) -> RawDataPath | None:
     Raises:
         ValueError: the variable is not of the form `old->new`.
     """
-    from flyte.config import auto
+    from flyte.config._config import configured_raw_data_path
 
     chosen = given
     if chosen is None:
-        configured = (settings().local or auto().local).raw_data_path
-        chosen = as_raw_data_path(configured)
+        local = settings().local
+        chosen = as_raw_data_path(configured_raw_data_path() if local is None else local.raw_data_path)
     rewrite = None if given is None else given.path_rewrite
     if chosen is None or rewrite is not None:
         return chosen

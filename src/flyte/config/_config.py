@@ -191,6 +191,13 @@ class Config:
         )
 
 
+def configured_raw_data_path() -> str | None:
+    """The setting `local.raw_data_path` alone: a mistake in another one does not keep a run from starting."""
+    each = next(each for each in dataclasses.fields(LocalConfig) if each.name == "raw_data_path")
+    found = _find(get_config_file(None), each.metadata["key"], each.metadata["variables"])
+    return None if found is None else _values.text(found[1])
+
+
 def _read(section: type[S], file: ConfigFile | None) -> S:
     """A section with every field that the environment or the file sets."""
     values = {}
