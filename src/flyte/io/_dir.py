@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Generic, List, Optional, TypeVar, Union
+from typing import Any, ClassVar, Generic, List, Optional, Union
 
 from pydantic import ConfigDict
+from typing_extensions import TypeVar
 
 from flyte.io._file import File
 from flyte.io._reference import EMPTY_DIR, Reference, awaitable, in_a_task, matches_schema
@@ -19,7 +20,7 @@ from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._temporary import get_random_local_path
 from flyte.storage._transfer import fetch, new_address, store
 
-T = TypeVar("T")
+T = TypeVar("T", default=Any)
 
 
 class Dir(Reference, Generic[T]):

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Annotated, Any, ClassVar, Generic, Optional, TypeVar, Union
+from typing import IO, Annotated, Any, ClassVar, Generic, Optional, Union
 
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypeVar
 
 from flyte.io._hashing import HashFunction, HashMethod, WholeContent, hash_of_file, known_hash
 from flyte.io._reference import Reference, awaitable, in_a_task, matches_schema, named_address
@@ -20,7 +21,7 @@ from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._open_files import AsyncFile, FileMode, opened
 from flyte.storage._transfer import fetch, new_address, store
 
-T = TypeVar("T")
+T = TypeVar("T", default=Any)
 
 _CACHE_TYPES = ("readahead", "none")
 
