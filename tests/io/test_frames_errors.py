@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import flyte
 from flyte import _faults
-from flyte.errors import DataNotFoundError, StorageError, WrongKindOfDataError
+from flyte.errors import DataNotFoundError, StorageError, TaskDefinitionError, WrongKindOfDataError
 from flyte.io import DataFrame
 from flyte.io._frames import libraries
 from flyte.types import TypeTransformerFailedError
@@ -196,6 +197,17 @@ def test_missing_library_is_named_with_what_installs_it(monkeypatch: pytest.Monk
         FrameConverter(pd.DataFrame, pd.DataFrame)
     with pytest.raises(TypeTransformerFailedError, match=r"pip install 'flyte\[polars\]'"):
         converter_for(DataFrame).encode(DataFrame.from_df(pl.DataFrame({"a": [1]}), uri="x"))
+
+
+def test_missing_library_is_told_where_the_task_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = flyte.TaskEnvironment(name="frames_errors")
+    monkeypatch.setattr(libraries, "find_spec", lambda name: None)
+
+    async def take(frame: Annotated[pd.DataFrame, {"only here": int}]) -> None:
+        pass
+
+    with pytest.raises(TaskDefinitionError, match=r"(?s)'frame'.*pip install 'flyte\[pandas\]'"):
+        env.task(take)
 
 
 def test_library_is_imported_only_when_it_is_used() -> None:
