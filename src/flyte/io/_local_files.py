@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flyte._atomic import placed_whole
-from flyte._faults import reach
 from flyte.storage._addresses import local_path
 from flyte.storage._failures import data_errors
+from flyte.storage._fault_points import data_written
 from flyte.storage._flushing import flush_file_later
 
 
@@ -21,8 +21,6 @@ def new_local_file(address: str) -> Iterator[Path]:
         StorageError: it cannot be written.
     """
     target = local_path(address)
-    with data_errors(address, "write"), placed_whole(target) as temporary:
-        reach("data.before_write")
+    with data_errors(address, "write"), placed_whole(target) as temporary, data_written():
         yield temporary
-        reach("data.written")
     flush_file_later(target)

@@ -69,6 +69,11 @@ class Reference(BaseModel):
         self.settle()
         return {"path": self.path, "name": self.name, "format": self.format, "hash": self.hash}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not what pydantic keeps beside the fields, sets among it: of equal references the pickles are to be equal.
+        self.settle()
+        return _restored, (type(self), {name: getattr(self, name) for name in type(self).model_fields})
+
     @property
     def lazy_uploader(self) -> Callable[[], Coroutine[Any, Any, tuple[str | None, str]]] | None:
         """What uploads the local data of one that was made outside a task, and gives hash and path; else None."""
@@ -118,6 +123,10 @@ class Reference(BaseModel):
     @property
     def _is_local(self) -> bool:
         return not is_remote(self.path)
+
+
+def _restored(cls: type[Reference], fields: Dict[str, Any]) -> Reference:
+    return cls(**fields)
 
 
 def named_address(name: str) -> str:
