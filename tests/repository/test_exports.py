@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -52,5 +53,31 @@ def test_a_name_that_is_not_there_is_answered_with_a_near_one() -> None:
 )
 def test_importing_stays_light(statement: str, modules: str) -> None:
     program = f"import sys\n{statement}\nprint(*sorted(set({modules.split()!r}) & set(sys.modules)))"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.split() == []
+
+
+@pytest.mark.parametrize(
+    ("package", "names"),
+    [
+        ("flyte.io", "PARQUET DataFrame Dir EmptyDir File HashFunction"),
+        ("flyte.io.extend", "DataFrameDecoder DataFrameEncoder DataFrameTransformerEngine"),
+        (
+            "flyte.storage",
+            "ABFS GCS S3 Local Storage exists exists_sync get get_configured_fsspec_kwargs get_random_local_directory "
+            "get_random_local_path get_stream get_underlying_filesystem is_remote join open put put_stream",
+        ),
+    ],
+)
+def test_the_packages_for_data_have_these_names(package: str, names: str) -> None:
+    module = import_module(package)
+    assert sorted(module.__all__) == sorted(names.split())
+    assert all(getattr(module, name) is not None for name in names.split())
+
+
+@pytest.mark.parametrize("statement", ["import flyte.io", "import flyte.storage", "from flyte.io import File"])
+def test_data_loads_no_library_before_it_is_read_or_written(statement: str) -> None:
+    heavy = "pandas polars pyarrow numpy torch fsspec obstore boto3"
+    program = f"import sys\n{statement}\nprint(*sorted(set({heavy.split()!r}) & set(sys.modules)))"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.split() == []
