@@ -90,7 +90,7 @@ _MODULES = {
     "models": "BaseCheckpoint Checkpoint",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
-_PACKAGES = frozenset({"config", "durable", "errors", "models", "report", "syncify", "types"})
+_PACKAGES = frozenset({"config", "durable", "errors", "io", "models", "report", "storage", "syncify", "types"})
 
 __all__ = [
     "AMD_GPU",

@@ -61,7 +61,7 @@ def test_importing_stays_light(statement: str, modules: str) -> None:
     ("package", "names"),
     [
         ("flyte.io", "PARQUET DataFrame Dir EmptyDir File HashFunction"),
-        ("flyte.io.extend", "DataFrameDecoder DataFrameEncoder DataFrameTransformerEngine"),
+        ("flyte.io.extend", "DataFrameDecoder DataFrameEncoder DataFrameTransformerEngine DuplicateHandlerError"),
         (
             "flyte.storage",
             "ABFS GCS S3 Local Storage exists exists_sync get get_configured_fsspec_kwargs get_random_local_directory "

@@ -19,7 +19,7 @@ from flyte._faults import reach
 from flyte._run.initialization import settings
 from flyte._run.inputs import convert_root_inputs
 from flyte._run.options import RunOptions
-from flyte._run.raw_data import chosen_raw_data_path, raw_data_settings
+from flyte._run.raw_data import chosen_raw_data_path, default_raw_data_path, raw_data_settings
 from flyte._run.retention import apply_retention
 from flyte._store.data_holders import RAW_FOLDER
 from flyte._store.owners import this_process
@@ -27,7 +27,7 @@ from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
 from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
 from flyte._store.writer import ActionRow, Writer, insert_run
 from flyte.errors import RunAlreadyExistsError
-from flyte.models import ActionPhase, RawDataPath
+from flyte.models import ActionPhase
 from flyte.storage._settings import given_storage
 from flyte.types._offloading import offload
 
@@ -97,7 +97,7 @@ def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, opt
         owner=this_process(),
         start_time=start_time,
         run_base_dir=options.run_base_dir or str(folder),
-        raw_data_path=options.raw_data_path or RawDataPath(path=str(folder / RAW_FOLDER)),
+        raw_data_path=options.raw_data_path or default_raw_data_path(folder / RAW_FOLDER),
         project=options.project or defaults.project,
         domain=options.domain or defaults.domain,
         org=defaults.org,

@@ -45,6 +45,11 @@ def chosen_raw_data_path(given: RawDataPath | None) -> RawDataPath | None:
     return replace(chosen, path_rewrite=rewrite_of_environment())
 
 
+def default_raw_data_path(folder: Path) -> RawDataPath:
+    """The raw data path of a run for which none was chosen."""
+    return RawDataPath(path=str(folder), path_rewrite=rewrite_of_environment())
+
+
 def rewrite_of_environment() -> PathRewrite | None:
     """What `_F_PATH_REWRITE` says; None where it is unset, or where there is nothing at the new place."""
     pattern = os.environ.get(REWRITE_VARIABLE)
