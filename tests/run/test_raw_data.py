@@ -13,9 +13,10 @@ from flyteidl2.task.common_pb2 import Outputs
 import flyte
 from flyte._run.deleting import delete_runs, plan_data
 from flyte._store.data_holders import entries_of
+from flyte._store.leftovers import remove_leftovers
 from flyte._store.reader import StoreReader
 from flyte._store.records import StoredRun
-from flyte.errors import InitializationError, RuntimeUserError
+from flyte.errors import InitializationError, InvalidAddressError, RuntimeUserError
 from flyte.io import File
 from flyte.models import PathRewrite, RawDataPath
 from flyte.storage import Local
@@ -91,6 +92,11 @@ async def counted(count: int) -> int:
 async def made_and_cached() -> str:
     await make.aio("mine")
     return (await make_cached.aio("cached")).path
+
+
+@env.task
+async def make_and_read(text: str) -> str:
+    return (await make.aio(text)).path
 
 
 @env.task
@@ -301,3 +307,37 @@ def test_a_plan_says_what_goes_and_what_stays(flyte_home: Path) -> None:
     plan = plan_data(flyte_home, [load(flyte_home, "planned")])
     assert (plan.entries, plan.size_bytes, plan.kept, plan.left_alone) == (1, 4, (str(path.parent),), ())
     assert len(stored(flyte_home, "planned")) == 2
+
+
+def test_a_recovered_run_holds_the_data_it_took_over(flyte_home: Path) -> None:
+    path = Path(flyte.with_runcontext(name="origin").run(make_and_read, "x").outputs().o0)
+    flyte.with_runcontext(name="copy").rerun("origin", recover=True)
+    delete(flyte_home, "origin")
+    assert path.read_text() == "x"
+    delete(flyte_home, "copy")
+    assert not path.exists()
+
+
+def test_data_of_a_moved_home_is_found_by_the_rewrite(
+    tmp_path: Path, flyte_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = flyte.run(make, "moved").outputs().o0
+    moved = tmp_path / "moved"
+    (flyte_home / "runs").rename(moved)
+    monkeypatch.setenv("_F_PATH_REWRITE", f"{flyte_home}/runs->{moved}")
+    assert flyte.run(read, file).outputs().o0 == "moved"
+
+
+def test_what_a_killed_process_left_half_stored_is_gone_when_its_run_is_resumed(flyte_home: Path) -> None:
+    raw = flyte_home / "runs" / "half" / "raw"
+    (raw / "0" / ".made.txt.1.1.tmp").mkdir(parents=True)
+    (raw / "0" / "made.txt").write_text("whole")
+    (raw / ".x.1.2.tmp").write_text("half")
+    remove_leftovers(flyte_home, raw.parent, raw.parent, [])
+    assert [path.name for path in raw.rglob("*") if path.is_file()] == ["made.txt"]
+    assert not list(raw.rglob(".*.tmp"))
+
+
+def test_a_run_cannot_be_told_to_put_data_nowhere() -> None:
+    with pytest.raises(InvalidAddressError, match="'' is not a path"):
+        flyte.with_runcontext(raw_data_path="")

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, TypedDict, Unio
 
 import pytest
 from flyteidl2.core.interface_pb2 import Parameter, TypedInterface, Variable, VariableEntry
-from flyteidl2.core.types_pb2 import BlobType, LiteralType, SimpleType
+from flyteidl2.core.types_pb2 import LiteralType, SimpleType
 from flyteidl2.task.common_pb2 import NamedParameter
 from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel
@@ -164,7 +164,6 @@ def test_same_literal_type_gives_the_same_class() -> None:
         converter_for(Struct).literal_type,
         LiteralType(),
         LiteralType(simple=SimpleType.ERROR),
-        LiteralType(blob=BlobType(dimensionality=BlobType.BlobDimensionality.MULTIPART)),
     ],
 )
 def test_literal_type_without_python_type_is_refused(literal_type: LiteralType) -> None:

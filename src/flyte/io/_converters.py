@@ -48,6 +48,14 @@ def guess(literal_type: LiteralType) -> Any:
         from flyte.io._frames.model import DataFrame
 
         return DataFrame
+    if not literal_type.HasField("blob"):
+        return None
+    from flyteidl2.core.types_pb2 import BlobType
+
+    if literal_type.blob.dimensionality == BlobType.BlobDimensionality.MULTIPART:
+        from flyte.io._dir import Dir
+
+        return Dir
     match literal_type.blob.format:
         case "npy":
             import numpy
@@ -57,4 +65,6 @@ def guess(literal_type: LiteralType) -> Any:
             import torch
 
             return torch.Tensor
-    return None
+    from flyte.io._file import File
+
+    return File

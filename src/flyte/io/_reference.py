@@ -46,7 +46,7 @@ class Reference(BaseModel):
     _upload: Optional[Callable[[], tuple[str, Stored | None]]] = PrivateAttr(default=None)
     """Puts local data where tasks find it, and says where that is; None when it is there."""
 
-    does_io: ClassVar[bool] = True
+    stores_data: ClassVar[bool] = True
     """Converting one may upload data: not to be done on an event loop."""
 
     @model_validator(mode="before")
@@ -117,7 +117,7 @@ class Reference(BaseModel):
 
     def _take_hash(self, stored: Stored | None) -> None:
         """The content hash of what was stored, where the user gave no hash of their own."""
-        if stored is not None and (self.hash is None or is_digest(self.hash)):
+        if stored is not None and (self.hash is None or is_digest(self.hash.partition("/")[0])):
             self.hash = stored.digest
 
     @property
