@@ -232,6 +232,20 @@ def test_file_of_a_folder_is_got_by_its_relative_path(raw: str, mine: Path) -> N
     assert folder.get_file_sync("inner") is None
 
 
+def test_file_of_a_folder_that_is_written_anew_has_the_hash_of_its_content(raw: str, mine: Path) -> None:
+    file = next(Dir.from_local_sync(mine).walk_sync())
+    before = file.hash
+    with file.open_sync("w") as opened:
+        opened.write("new")
+    assert file.hash != before
+    assert is_digest(file.hash)
+
+
+def test_file_of_a_folder_without_a_hash_has_none(raw: str, mine: Path) -> None:
+    assert [file.hash for file in Dir(path=str(mine)).list_files_sync()] == [None, None]
+    assert [file.hash for file in Dir(path=str(mine), hash="v1").list_files_sync()] == [None, None]
+
+
 def test_new_folder_is_filled_file_by_file(raw: str) -> None:
     folder: Dir[Any] = Dir.new_remote("made")
     assert not folder.exists_sync()

@@ -339,6 +339,22 @@ def test_cached_task_hits_on_a_folder_of_equal_content() -> None:
     assert CALLS == ["count folder"] * 2
 
 
+@env.task
+def count_each(value: Dir) -> int:
+    found = value.get_file_sync("x.txt")
+    assert found is not None
+    return sum(count(file) for file in [*value.walk_sync(), found])
+
+
+def test_cached_task_hits_on_the_files_of_an_equal_folder() -> None:
+    for _ in range(2):
+        assert run(count_each, folder()) == 2 * len("in the folder")
+    assert CALLS == ["count"]
+    Path("folder", "x.txt").write_text("changed")
+    assert run(count_each, folder()) == 2 * len("changed")
+    assert CALLS == ["count"] * 2
+
+
 def test_hash_of_the_user_decides_over_a_hit(mine: Path) -> None:
     method = HashFunction.from_fn(lambda data: data.decode().lower())
     for text in ("mine", "MINE"):

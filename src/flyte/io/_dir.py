@@ -14,8 +14,9 @@ from typing_extensions import TypeVar
 
 from flyte.io._file import File
 from flyte.io._reference import EMPTY_DIR, Reference, awaitable, in_a_task, matches_schema
-from flyte.storage._addresses import absolute, base_name, below, is_remote
+from flyte.storage._addresses import absolute, base_name, checked_relative, is_remote, join
 from flyte.storage._backend import Expected, Stored, Tuning, backend_of
+from flyte.storage._digests import is_digest
 from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._temporary import get_random_local_path
 from flyte.storage._transfer import fetch, new_address, store
@@ -154,7 +155,7 @@ class Dir(Reference, Generic[T]):
             if levels is not None and entry.count("/") >= levels:
                 continue
             if fnmatch(entry.rpartition("/")[2], file_pattern):
-                yield File(path=f"{self.path.rstrip('/')}/{entry}")
+                yield self._file(entry)
 
     async def walk(
         self, recursive: bool = True, max_depth: Optional[int] = None, *, file_pattern: str = "*"
@@ -180,7 +181,7 @@ class Dir(Reference, Generic[T]):
         """
         if self.is_empty:
             return None
-        file: File[T] = File(path=below(self.path, file_name))
+        file = self._file(checked_relative(file_name))
         return file if file.exists_sync() else None
 
     async def get_file(self, file_name: str) -> Optional[File[T]]:
@@ -229,6 +230,11 @@ class Dir(Reference, Generic[T]):
         """As `download_sync`, awaitable."""
         path: str = await awaitable(self.download_sync, local_path)
         return path
+
+    def _file(self, relative: str) -> File[T]:
+        # What is known of the folder is known of each of its files: a cached task hits on those of an equal folder.
+        part = f"{self.hash}/{relative}" if is_digest(self.hash) else None
+        return File(path=join(self.path, relative), hash=part)
 
     def _list(self) -> List[str]:
         entries = [entry.relative for entry in backend_of(self.path).list_files(self.path)]
