@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flyte._lazy import bound_lazily
 
 if TYPE_CHECKING:
     from flyte.io._dir import Dir, EmptyDir
@@ -22,17 +24,4 @@ _MODULES = {
     "PARQUET": "_frames.formats",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Frames are of no concern to whoever passes files, and neither to whoever imports `flyte`.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = bound_lazily(__name__, __name__, _MODULES)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flyte._lazy import bound_lazily
 
 if TYPE_CHECKING:
     from flyte.io._frames.engine import DataFrameTransformerEngine
@@ -18,17 +20,4 @@ _MODULES = {
     "DuplicateHandlerError": "registry",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Who only names the classes in annotations needs no protobuf.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"flyte.io._frames.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = bound_lazily(__name__, "flyte.io._frames", _MODULES)

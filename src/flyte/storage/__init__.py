@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flyte._lazy import bound_lazily
 
 if TYPE_CHECKING:
     from flyte.storage._addresses import is_remote, join
@@ -43,17 +45,4 @@ _MODULES = {
     "get_underlying_filesystem": "_file_systems",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # `flyte.init(storage=...)` needs the settings alone, and nobody who has no data pays for the rest.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = bound_lazily(__name__, __name__, _MODULES)

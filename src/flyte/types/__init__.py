@@ -6,7 +6,9 @@ Most programs need nothing of this: annotations say enough. Teach a type of your
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flyte._lazy import bound_lazily
 
 if TYPE_CHECKING:
     from flyte.types._engine import TypeEngine
@@ -37,17 +39,4 @@ _MODULES = {
     "literal_string_repr": "_text",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # `import flyte.types` loads no protobuf; the first use of a name does.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+__getattr__, __dir__ = bound_lazily(__name__, __name__, _MODULES)
