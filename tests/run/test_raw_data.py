@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -329,10 +331,12 @@ def test_data_of_a_moved_home_is_found_by_the_rewrite(
 
 
 def test_what_a_killed_process_left_half_stored_is_gone_when_its_run_is_resumed(flyte_home: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
     raw = flyte_home / "runs" / "half" / "raw"
-    (raw / "0" / ".made.txt.1.1.tmp").mkdir(parents=True)
+    (raw / "0" / f".made.txt.{process.pid}.1.tmp").mkdir(parents=True)
     (raw / "0" / "made.txt").write_text("whole")
-    (raw / ".x.1.2.tmp").write_text("half")
+    (raw / f".x.{process.pid}.2.tmp").write_text("half")
     remove_leftovers(flyte_home, raw.parent, raw.parent, [])
     assert [path.name for path in raw.rglob("*") if path.is_file()] == ["made.txt"]
     assert not list(raw.rglob(".*.tmp"))

@@ -43,9 +43,10 @@ def remove_leftovers(home: Path, run_folder: Path, base_folder: Path, records: I
 
 
 def _remove_half_stored(raw: Path) -> None:
-    """The temporary files and folders in what a run stored are gone."""
+    """The temporary files and folders of dead processes in what a run stored are gone."""
     for path in (*raw.glob(".*.tmp"), *raw.glob("*/.*.tmp")):
-        if not _TEMPORARY.fullmatch(path.name):
+        temporary = _TEMPORARY.fullmatch(path.name)
+        if temporary is None or _is_process(int(temporary["pid"])):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
