@@ -43,7 +43,7 @@ class Pair(NamedTuple):
 def test_schema_is_the_one_of_the_official_release() -> None:
     text = [{"type": "string"}, {"type": "null"}]
     assert DataFrame.model_json_schema() == {
-        "description": "A tabular data reference backed by a remote file.",
+        "description": "A table at an address.",
         "properties": {
             "uri": {"anyOf": text, "default": None, "title": "Uri"},
             "format": {"anyOf": text, "default": "", "title": "Format"},

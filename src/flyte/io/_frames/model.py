@@ -33,7 +33,7 @@ class DataFrame(BaseModel, SerializableType):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "description": "A tabular data reference backed by a remote file.",
+            "description": "A table at an address.",
             "x-flyte-type": "dataframe",
         }
     )
