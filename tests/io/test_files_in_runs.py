@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, TypedDict, Union
 
@@ -395,6 +397,37 @@ def test_parent_that_uploads_again_meets_its_recorded_child_in_a_resumed_run() -
     CALLS.clear()
     assert flyte.resume("first").outputs()[0] == 4
     assert CALLS == ["parent"]
+
+
+def test_parent_that_uploads_again_meets_its_recorded_child_in_a_rerun_that_recovers() -> None:
+    global IS_BROKEN
+    IS_BROKEN = True
+    with pytest.raises(RuntimeUserError, match="broken"):
+        flyte.with_runcontext(name="first").run(parent, "text")
+    IS_BROKEN = False
+    CALLS.clear()
+    assert flyte.rerun("first", recover=True).outputs()[0] == 4
+    assert CALLS == ["parent"]
+
+
+@env.task(timeout=timedelta(minutes=1))
+def in_a_process_of_its_own(file: File, values: Dir) -> list[File]:
+    Path("copied.txt").write_text(f"{os.getpid()} {text_of(file)}")
+    return [File.from_local_sync("copied.txt"), *values.walk_sync()]
+
+
+@pytest.mark.parametrize("store", ["local", "s3"])
+def test_files_go_into_and_out_of_a_process_of_their_own(store: str, request: pytest.FixtureRequest) -> None:
+    how: dict[str, Any] = {}
+    if store == "s3":
+        server: S3Server = request.getfixturevalue("s3")
+        use_storage(settings(server.url))
+        how = {"raw_data_path": f"s3://{server.new_bucket()}/raw"}
+    copied, found = run(in_a_process_of_its_own, given(), folder(), **how)
+    process, text = text_of(copied).split()
+    assert (text, text_of(found)) == ("mine", "in the folder")
+    assert int(process) != os.getpid()
+    use_storage(None)
 
 
 @env.task(retries=1)

@@ -90,8 +90,10 @@ class Reference(BaseModel):
         """The data is where the path says, on the disk; uploaded now, if a task is running here and it was not yet."""
         from flyte._context import current_scope
 
-        if self._upload is not None and current_scope() is not None:
-            address, stored = self._upload()
+        # Another thread may be uploading it for another run.
+        upload = self._upload
+        if upload is not None and current_scope() is not None:
+            address, stored = upload()
             self._upload = None
             self.path = address
             self._take_hash(stored)
