@@ -260,7 +260,7 @@ def test_files_travel_in_values_of_every_kind(case: str, flyte_home: Path, mine:
 WRONG: dict[str, tuple[Any, Any, str]] = {
     "text for a file": (read, "mine.txt", "from_local_sync"),
     "path for a file": (read, Path("mine.txt"), "from_local_sync"),
-    "number for a file": (read, 5, "File"),
+    "number for a file": (read, 5, r"expects flyte\.io\.File, got int"),
     "None for a file": (read, None, "File"),
     "bytes for a file": (read, b"mine", "File"),
     "folder for a file": (read, Dir(path="folder"), "File"),

@@ -102,7 +102,9 @@ def _class_text(cls: type) -> str:
         return f"Literal[{', '.join(repr(member.value) for member in cls)}]"
     if cls.__module__ in ("builtins", "__main__", "typing"):
         return cls.__qualname__
-    return f"{cls.__module__}.{cls.__qualname__}"
+    # Of our own classes, the name by which people import them.
+    module = cls.__module__.partition("._")[0] if cls.__module__.startswith("flyte.") else cls.__module__
+    return f"{module}.{cls.__qualname__}"
 
 
 def unreadable(literal: Literal, python_type: Any) -> TypeTransformerFailedError:
