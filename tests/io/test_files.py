@@ -494,3 +494,8 @@ def test_outside_a_task_there_is_no_place_for_new_data(make: Callable[[], Any]) 
 
 def test_store_functions_find_what_a_task_stored(raw: str, mine: Path) -> None:
     assert storage.exists_sync(File.from_local_sync(mine).path)
+
+
+def test_the_type_of_a_recorded_file_or_folder_is_guessed() -> None:
+    assert TypeEngine.guess_python_type(TypeEngine.to_literal_type(File)) is File
+    assert TypeEngine.guess_python_type(TypeEngine.to_literal_type(Dir)) is Dir
