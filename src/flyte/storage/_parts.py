@@ -39,7 +39,7 @@ _LEAST_PART_BYTES = 5 << 20
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The defaults of one direction: bytes of a part, and how many parts at the same time."""
+    """The defaults of one direction: at most `chunk_size` times `max_concurrency` bytes are in memory."""
 
     chunk_size: int
     max_concurrency: int
@@ -53,9 +53,8 @@ UPLOAD = Parts(
     max(_from_environment("FLYTE_IO_UPLOAD_CHUNK_SIZE", 8 << 20), _LEAST_PART_BYTES),
     _from_environment("FLYTE_IO_UPLOAD_MAX_CONCURRENCY", 8),
 )
-# Parts are streamed, so large ones cost no memory, and a store answers few requests sooner than many.
 DOWNLOAD = Parts(
-    _from_environment("FLYTE_IO_CHUNK_SIZE", 128 << 20),
+    _from_environment("FLYTE_IO_CHUNK_SIZE", 8 << 20),
     _from_environment("FLYTE_IO_MAX_CONCURRENCY", 8),
 )
 
