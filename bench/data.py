@@ -36,13 +36,14 @@ def moved(session: Bench, what: str, size: int, prefix: str, endpoint: str = "")
     return result
 
 
-def beside_plain(what: str, plain: str, seconds: dict[str, list[float]], least: float) -> list[Figure]:
-    """Figures of both ways, which are to reach so much of the speed of the plain calls."""
+def beside_plain(what: str, plain: str, seconds: dict[str, list[float]], least: float | None) -> list[Figure]:
+    """Figures of both ways, which are to reach so much of the speed of the plain calls; None sets no target."""
     figures = []
     for way in ("up", "down"):
         base = seconds[f"plain_{way}"]
         figures.append(Figure(f"{what} {way}: {plain}", "s", base))
-        figures.append(Figure(f"{what} {way}: ours", "s", seconds[way], at_most=median(base) / least))
+        at_most = None if least is None else median(base) / least
+        figures.append(Figure(f"{what} {way}: ours", "s", seconds[way], at_most=at_most))
     return figures
 
 
@@ -66,7 +67,7 @@ def stores(session: Bench) -> list[Figure]:
         figures += [
             *beside_plain(f"{S3_FILE_MIB} MiB file, S3", "obstore", whole, 0.9),
             *beside_plain(f"{S3_SMALL_FILES:,} files, S3 10 ms away", "one by one", late_files, 5),
-            *beside_plain(f"{S3_SMALL_FILES:,} files, S3 on loopback", "one by one", at_once, 0.01),
+            *beside_plain(f"{S3_SMALL_FILES:,} files, S3 on loopback", "one by one", at_once, None),
             Figure(f"{S3_FILE_MIB} MiB streamed, S3", "MiB", streamed, at_most=128),
         ]
     return figures
