@@ -14,6 +14,7 @@ from flyteidl2.task.common_pb2 import Outputs
 
 import flyte
 from flyte._run.deleting import delete_runs, plan_data
+from flyte._run.engine import close_engine
 from flyte._store.data_holders import entries_of
 from flyte._store.leftovers import remove_leftovers
 from flyte._store.reader import StoreReader
@@ -345,3 +346,34 @@ def test_what_a_killed_process_left_half_stored_is_gone_when_its_run_is_resumed(
 def test_a_run_cannot_be_told_to_put_data_nowhere() -> None:
     with pytest.raises(InvalidAddressError, match="'' is not a path"):
         flyte.with_runcontext(raw_data_path="")
+
+
+def test_data_is_held_whatever_the_home_is_called_when_it_is_deleted(tmp_path: Path, flyte_home: Path) -> None:
+    other_name = tmp_path / "link-to-home"
+    other_name.symlink_to(flyte_home)
+    file = flyte.with_runcontext(name="giver").run(make, "shared").outputs().o0
+    flyte.with_runcontext(name="taker").run(read, file)
+    assert plan_data(other_name, [load(other_name, "giver")]).entries == 0
+    delete(other_name, "giver")
+    assert Path(file.path).read_text() == "shared"
+
+
+def test_data_is_held_after_the_home_has_moved(tmp_path: Path, flyte_home: Path) -> None:
+    file = flyte.with_runcontext(name="giver").run(make, "shared").outputs().o0
+    flyte.with_runcontext(name="taker").run(read, file)
+    close_engine()
+    moved = flyte_home.rename(tmp_path / "moved")
+    delete(moved, "giver")
+    assert (moved / Path(file.path).relative_to(flyte_home)).read_text() == "shared"
+
+
+def test_a_deletion_that_was_cut_short_goes_on_when_nobody_holds_the_data_any_more(flyte_home: Path) -> None:
+    file = flyte.with_runcontext(name="giver").run(make, "shared").outputs().o0
+    run = load(flyte_home, "giver")
+    begun = flyte_home / "runs" / f".deleted-{run.run_id}" / "raw"
+    begun.mkdir(parents=True)
+    (begun / "moved").write_text("by the deletion that was cut short")
+    delete(flyte_home, "giver")
+    assert not Path(file.path).exists()
+    assert not (flyte_home / "runs" / "giver").exists()
+    assert not begun.exists()

@@ -44,7 +44,8 @@ def held_entries(
     entries = entries_of(home, run_folder)
     if not entries:
         return set()
-    prefix = f"{home / run_folder / RAW_FOLDER}/".encode()
+    # Without the home: records name it as it was called then, and it may have moved or be reached by a link.
+    prefix = f"/{run_folder}/{RAW_FOLDER}/".encode()
     held: set[str] = set()
     for payload in _payloads(connection, home, prefix, set(without_runs)):
         held |= _named_in(payload, prefix, entries - held)

@@ -115,10 +115,8 @@ def _set_files_aside(home: Path, grave: Grave) -> Change:
             return
         _keep_cached_payloads(connection, home, grave)
         held = held_entries(connection, home, grave.run_folder, {grave.run_id})
-        if not held:
-            folder.rename(home / grave.folder)
-            return
-        connection.execute(statement("note_kept_data"), (folder.name, grave.run_folder))
+        if held:
+            connection.execute(statement("note_kept_data"), (folder.name, grave.run_folder))
         _move_all_but(held, folder, home / grave.folder)
 
     return change
@@ -136,13 +134,21 @@ def _keep_cached_payloads(connection: sqlite3.Connection, home: Path, grave: Gra
 
 
 def _move_all_but(held: set[str], folder: Path, target: Path) -> None:
-    """Everything in a run's folder is in `target`, but for the data that somebody holds, which never moves."""
+    """Everything in a run's folder is in `target`, but for the data that somebody holds, which never moves.
+
+    `target` may have what an earlier deletion moved before it was cut short.
+    """
+    if not held and not target.exists():
+        folder.rename(target)
+        return
     raw = folder / RAW_FOLDER
-    for source, into in ((folder, target), (raw, target / RAW_FOLDER)):
+    for source, into in ((raw, target / RAW_FOLDER), (folder, target)):
         into.mkdir(parents=True, exist_ok=True)
-        for path in list(source.iterdir()):
+        for path in list(source.iterdir()) if source.exists() else ():
             if path != raw and not (source == raw and path.name in held):
                 path.rename(into / path.name)
+    if not held:
+        shutil.rmtree(folder)
 
 
 def delete_unheld_data(home: Path) -> Change:
