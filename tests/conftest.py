@@ -35,3 +35,12 @@ def s3() -> Iterator[S3Server]:
 
     with s3_server() as server:
         yield server
+
+
+@pytest.fixture
+def raw_data(tmp_path: Path) -> Iterator[Path]:
+    """The raw data folder of the task that the test runs in."""
+    from tests.running import running
+
+    with running(str(tmp_path / "raw"), tmp_path):
+        yield tmp_path / "raw"

@@ -18,7 +18,7 @@ from flyte.storage import Local
 from flyte.storage._digests import is_digest
 from flyte.storage._settings import use_storage
 from flyte.types import TypeEngine, TypeTransformerFailedError
-from tests.io.running import running
+from tests.running import running
 from tests.s3 import S3Server, settings
 
 TREE = {

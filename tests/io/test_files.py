@@ -24,7 +24,7 @@ from flyte.models import PathRewrite
 from flyte.storage import Local
 from flyte.storage._settings import use_storage
 from flyte.types import TypeEngine
-from tests.io.running import running
+from tests.running import running
 from tests.s3 import S3Server, settings
 
 TEXT = "one\ntwo\n"

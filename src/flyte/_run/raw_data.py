@@ -21,8 +21,8 @@ def as_raw_data_path(given: str | Path | RawDataPath | None) -> RawDataPath | No
     if given is None:
         return None
     if isinstance(given, RawDataPath):
-        return replace(given, path=_absolute(given.path))
-    return RawDataPath(path=_absolute(str(given)))
+        return replace(given, path=resolved(given.path))
+    return RawDataPath(path=resolved(str(given)))
 
 
 def chosen_raw_data_path(given: RawDataPath | None) -> RawDataPath | None:
@@ -76,5 +76,6 @@ def recorded_raw_data_path(kept: Mapping[str, Any]) -> RawDataPath | None:
     return RawDataPath(path=kept["raw_data_path"], path_rewrite=None if rewrite is None else PathRewrite(*rewrite))
 
 
-def _absolute(path: str) -> str:
+def resolved(path: str) -> str:
+    """A local path from the root, whatever process reads it; a URL as it is."""
     return path if is_remote(path) else str(local_path(path).expanduser().resolve())

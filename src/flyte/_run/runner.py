@@ -18,7 +18,7 @@ from flyte._run.engine import engine
 from flyte._run.execution import Execution
 from flyte._run.local import LocalRun
 from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_honoured
-from flyte._run.raw_data import as_raw_data_path
+from flyte._run.raw_data import as_raw_data_path, resolved
 from flyte._run.refusals import refuse_given
 from flyte._run.rerunning import RerunCall
 
@@ -204,7 +204,7 @@ def with_runcontext(
             name=name,
             version=version,
             raw_data_path=as_raw_data_path(raw_data_path),
-            run_base_dir=_absolute(run_base_dir),
+            run_base_dir=None if run_base_dir is None else resolved(str(run_base_dir) or "."),
             run_start_time=run_start_time,
             project=project,
             domain=domain,
@@ -216,9 +216,3 @@ def with_runcontext(
             served={option: value for option, value in served.items() if value is not None},
         )
     )
-
-
-def _absolute(path: str | Path | None) -> str | None:
-    if path is None or "://" in str(path):
-        return None if path is None else str(path)
-    return str(Path(path).expanduser().resolve())

@@ -14,8 +14,8 @@ from typing_extensions import TypeVar
 
 from flyte.io._file import File
 from flyte.io._reference import EMPTY_DIR, Reference, awaitable, in_a_task, matches_schema
-from flyte.storage._addresses import absolute, base_name, checked_relative, is_remote, join
-from flyte.storage._backend import Expected, Stored, Tuning, backend_of
+from flyte.storage._addresses import absolute, checked_relative, is_remote, join
+from flyte.storage._backend import Expected, Kind, Stored, Tuning, backend_of
 from flyte.storage._digests import is_digest
 from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._temporary import get_random_local_path
@@ -33,7 +33,7 @@ class Dir(Reference, Generic[T]):
 
     model_config = ConfigDict(json_schema_extra={"x-flyte-type": "dir"})
 
-    dimensionality: ClassVar[str] = "MULTIPART"
+    kind: ClassVar[Kind] = "folder"
 
     @property
     def is_empty(self) -> bool:
@@ -110,13 +110,8 @@ class Dir(Reference, Generic[T]):
         if not source.is_dir():
             raise wrong_kind(str(local_path), "use", "a file", "folder")
         folder = cls(path=str(source), name=source.name, hash=dir_cache_key)
-        folder._upload = partial(_upload, source, remote_destination, tuning)
-        if in_a_task() or remote_destination is not None:
-            address, stored = folder._upload()
-            folder._upload = None
-            folder.path = address
-            folder.name = base_name(address) if address != EMPTY_DIR else ""
-            folder._take_hash(stored)
+        upload = partial(_upload, source, remote_destination, tuning)
+        folder._store(upload, now=in_a_task() or remote_destination is not None)
         return folder
 
     @classmethod
@@ -191,15 +186,7 @@ class Dir(Reference, Generic[T]):
 
     def exists_sync(self) -> bool:
         """Whether there is a folder at the path; an empty one is always there."""
-        if self.is_empty:
-            return True
-        found = backend_of(self.path).find(self.path)
-        return found is not None and found.kind == "folder"
-
-    async def exists(self) -> bool:
-        """As `exists_sync`, awaitable."""
-        found: bool = await awaitable(self.exists_sync)
-        return found
+        return self.is_empty or super().exists_sync()
 
     def download_sync(self, local_path: Union[str, Path, None] = None) -> str:
         """The folder is at a local path; returns the path.
@@ -217,14 +204,8 @@ class Dir(Reference, Generic[T]):
             target = Path(local_path) if local_path is not None else get_random_local_path("empty")
             target.mkdir(parents=True, exist_ok=True)
             return str(target)
-        if self._is_local:
-            here = absolute(self.path)
-            if local_path is None or os.path.abspath(local_path) == here:
-                if not self.exists_sync():
-                    found = backend_of(here).find(here)
-                    raise wrong_kind(here, "read", "a file", "folder") if found else not_found(here, "read")
-                return here
-        return fetch(self.path, local_path, recursive=True, expected=Expected(self.hash))
+        here = self._already_at(local_path)
+        return here or fetch(self.path, local_path, recursive=True, expected=Expected(self.hash))
 
     async def download(self, local_path: Union[str, Path, None] = None) -> str:
         """As `download_sync`, awaitable."""
@@ -250,7 +231,7 @@ class EmptyDir(Dir[Any]):
         super().__init__(path=path, **data)
 
 
-def _upload(source: Path, destination: str | None, tuning: Tuning) -> tuple[str, Stored | None]:
+def _upload(source: Path, destination: str | None, tuning: Tuning) -> tuple[str, Stored]:
     address, stored = store(str(source), destination, recursive=True, tuning=tuning)
     if is_remote(address) and not backend_of(address).list_files(address):
         return EMPTY_DIR, stored

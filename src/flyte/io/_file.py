@@ -16,7 +16,7 @@ from typing_extensions import TypeVar
 from flyte.io._hashing import HashFunction, HashMethod, WholeContent, hash_of_file, known_hash
 from flyte.io._reference import Reference, awaitable, in_a_task, matches_schema, named_address
 from flyte.storage._addresses import absolute
-from flyte.storage._backend import Expected, Stored, Tuning, backend_of
+from flyte.storage._backend import Expected, Kind, Tuning
 from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._open_files import AsyncFile, FileMode, opened
 from flyte.storage._transfer import fetch, new_address, store
@@ -37,7 +37,7 @@ class File(Reference, Generic[T]):
 
     hash_method: Annotated[Optional[HashMethod], SkipJsonSchema()] = Field(default=None, exclude=True, repr=False)
 
-    dimensionality: ClassVar[str] = "SINGLE"
+    kind: ClassVar[Kind] = "file"
 
     @classmethod
     def schema_match(cls, incoming: Any) -> bool:
@@ -118,13 +118,8 @@ class File(Reference, Generic[T]):
         if given is None and hash_method is not None and not isinstance(hash_method, str):
             given = hash_of_file(source, hash_method)
         file = cls(path=str(source), name=source.name, hash=given)
-        file._upload = partial(_upload, source, remote_destination, tuning)
-        if in_a_task() or remote_destination is not None:
-            address, stored = file._upload()
-            file._upload = None
-            file.path = address
-            file.name = address.rpartition("/")[2]
-            file._take_hash(stored)
+        upload = partial(store, str(source), remote_destination, tuning=tuning)
+        file._store(upload, now=in_a_task() or remote_destination is not None)
         return file
 
     @classmethod
@@ -222,16 +217,6 @@ class File(Reference, Generic[T]):
             raise
         await awaitable(opening.__exit__, None, None, None)
 
-    def exists_sync(self) -> bool:
-        """Whether there is a file at the path."""
-        found = backend_of(self.path).find(self.path)
-        return found is not None and found.kind == "file"
-
-    async def exists(self) -> bool:
-        """As `exists_sync`, awaitable."""
-        found: bool = await awaitable(self.exists_sync)
-        return found
-
     def download_sync(self, local_path: Union[str, Path, None] = None) -> str:
         """The file is at a local path, whole; returns the path.
 
@@ -244,20 +229,9 @@ class File(Reference, Generic[T]):
             DataChangedError: it is not what was written there.
             StorageError: it cannot be read, or not be written here; no part of it stays.
         """
-        if self._is_local:
-            here = absolute(self.path)
-            if local_path is None or os.path.abspath(local_path) == here:
-                if not self.exists_sync():
-                    found = backend_of(here).find(here)
-                    raise wrong_kind(here, "read", "a folder", "file") if found else not_found(here, "read")
-                return here
-        return fetch(self.path, local_path, expected=Expected(self.hash))
+        return self._already_at(local_path) or fetch(self.path, local_path, expected=Expected(self.hash))
 
     async def download(self, local_path: Union[str, Path, None] = None) -> str:
         """As `download_sync`, awaitable."""
         path: str = await awaitable(self.download_sync, local_path)
         return path
-
-
-def _upload(source: Path, destination: str | None, tuning: Tuning) -> tuple[str, Stored | None]:
-    return store(str(source), destination, tuning=tuning)

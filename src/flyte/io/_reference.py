@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from hashlib import md5
-from typing import Any, ClassVar, Dict, Optional
+from pathlib import Path
+from typing import Any, ClassVar, Dict, Optional, Union
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, SerializationInfo, model_serializer, model_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -15,8 +17,9 @@ from typing_extensions import Self
 
 from flyte.errors import NotInTaskContextError
 from flyte.storage._addresses import absolute, base_name, below, checked_relative, is_remote, join, rewritten
-from flyte.storage._backend import Stored
+from flyte.storage._backend import Kind, Stored, backend_of
 from flyte.storage._digests import is_digest
+from flyte.storage._failures import not_found, wrong_kind
 from flyte.storage._flushing import wait_until_flushed
 
 EMPTY_DIR = "::flyte-empty-dir::"
@@ -43,7 +46,10 @@ class Reference(BaseModel):
     format: str = ""
     hash: Optional[str] = None
 
-    _upload: Optional[Callable[[], tuple[str, Stored | None]]] = PrivateAttr(default=None)
+    kind: ClassVar[Kind]
+    """What is to be at the path."""
+
+    _upload: Optional[Callable[[], tuple[str, Stored]]] = PrivateAttr(default=None)
     """Puts local data where tasks find it, and says where that is; None when it is there."""
 
     stores_data: ClassVar[bool] = True
@@ -93,10 +99,7 @@ class Reference(BaseModel):
         # Another thread may be uploading it for another run.
         upload = self._upload
         if upload is not None and current_scope() is not None:
-            address, stored = upload()
-            self._upload = None
-            self.path = address
-            self._take_hash(stored)
+            self._take(upload)
         if self.path != EMPTY_DIR:
             wait_until_flushed(self.path)
 
@@ -117,14 +120,53 @@ class Reference(BaseModel):
             reference.name = match["name"]
         return reference
 
-    def _take_hash(self, stored: Stored | None) -> None:
+    def exists_sync(self) -> bool:
+        """Whether it is at the path, and of its kind."""
+        found = backend_of(self.path).find(self.path)
+        return found is not None and found.kind == self.kind
+
+    async def exists(self) -> bool:
+        """As `exists_sync`, awaitable."""
+        found: bool = await awaitable(self.exists_sync)
+        return found
+
+    def _store(self, upload: Callable[[], tuple[str, Stored]], *, now: bool) -> None:
+        """The local data at the path is uploaded: now, or when a run gets it."""
+        if now:
+            self._take(upload)
+            self.name = "" if self.path == EMPTY_DIR else base_name(self.path)
+        else:
+            self._upload = upload
+
+    def _take(self, upload: Callable[[], tuple[str, Stored]]) -> None:
+        address, stored = upload()
+        self._upload = None
+        self.path = address
+        self._take_hash(stored)
+
+    def _take_hash(self, stored: Stored) -> None:
         """The content hash of what was stored, where the user gave no hash of their own."""
-        if stored is not None and (self.hash is None or is_digest(self.hash.partition("/")[0])):
+        if self.hash is None or is_digest(self.hash.partition("/")[0]):
             self.hash = stored.digest
 
-    @property
-    def _is_local(self) -> bool:
-        return not is_remote(self.path)
+    def _already_at(self, local_path: Union[str, Path, None]) -> str | None:
+        """The path, where it is local and is the one that is asked for, or none is; else None.
+
+        Raises:
+            DataNotFoundError: there is nothing.
+            WrongKindOfDataError: a folder is where a file is due, or the other way round.
+        """
+        if is_remote(self.path):
+            return None
+        here = absolute(self.path)
+        if local_path is not None and os.path.abspath(local_path) != here:
+            return None
+        found = backend_of(here).find(here)
+        if found is None:
+            raise not_found(here, "read")
+        if found.kind != self.kind:
+            raise wrong_kind(here, "read", f"a {found.kind}", self.kind)
+        return here
 
 
 def _restored(cls: type[Reference], fields: Dict[str, Any]) -> Reference:

@@ -14,8 +14,8 @@ from flyte.types._documents import read_document
 from flyte.types._failure import TypeTransformerFailedError, mismatch, unreadable
 
 _DIMENSIONALITY = {
-    "SINGLE": BlobType.BlobDimensionality.SINGLE,
-    "MULTIPART": BlobType.BlobDimensionality.MULTIPART,
+    "file": BlobType.BlobDimensionality.SINGLE,
+    "folder": BlobType.BlobDimensionality.MULTIPART,
 }
 
 
@@ -35,7 +35,7 @@ class ReferenceConverter(PlainConverter):
         self._class: type[Reference] = cls.__mro__[cls.__mro__.index(Reference) - 1]
         self.name = self._class.__name__
         self.value_type = self._class
-        self._dimensionality = _DIMENSIONALITY[getattr(self._class, "dimensionality")]  # noqa: B009
+        self._dimensionality = _DIMENSIONALITY[self._class.kind]
 
     def build_literal_type(self) -> LiteralType:
         literal_type = LiteralType()
@@ -60,10 +60,10 @@ class ReferenceConverter(PlainConverter):
             raise unreadable(literal, self.python_type)
         blob = literal.scalar.blob
         if blob.metadata.type.dimensionality != self._dimensionality:
-            found = "folder" if self.name == "File" else "file"
+            found, wanted = ("folder", "Dir") if self._class.kind == "file" else ("file", "File")
             raise TypeTransformerFailedError(
                 f"Cannot convert blob {blob.uri} to {self.name}: it is recorded as a {found}",
-                fix=f"Annotate `{'Dir' if self.name == 'File' else 'File'}`.",
+                fix=f"Annotate `{wanted}`.",
             )
         return self._class.of_record(blob.uri, blob.metadata.type.format, literal.hash)
 

@@ -12,7 +12,9 @@ from uuid import uuid4
 from flyte.errors import InvalidAddressError, NotInTaskContextError
 from flyte.storage._addresses import absolute, base_name, below, is_remote, join, local_path
 from flyte.storage._backend import ANYTHING, STANDARD, Expected, Stored, Tuning, backend_of
+from flyte.storage._digests import digest_of_bytes
 from flyte.storage._failures import not_found, wrong_kind
+from flyte.storage._flushing import wait_until_flushed
 from flyte.storage._open_files import AsyncFile, FileMode, opened
 from flyte.storage._temporary import get_random_local_path
 
@@ -65,6 +67,31 @@ def content_address(digest: str, name: str | None = None, raw_data_path: RawData
         raise _no_task()
     folder = join(absolute(raw_data_path.path).rstrip("/"), digest.rpartition(":")[2][:32])
     return folder if name is None else below(folder, name)
+
+
+def store_content(data: bytes, name: str, raw_data_path: RawDataPath | None = None) -> tuple[str, str]:
+    """`data` is at the address made of its content, on the disk; returns the address and the content hash.
+
+    What is there already is not written again.
+
+    Args:
+        data: The content.
+        name: Last part of the address.
+        raw_data_path: Default that of the running task.
+
+    Raises:
+        NotInTaskContextError: no raw data path is given, and no task is running here.
+        StorageError: it cannot be written.
+    """
+    digest = digest_of_bytes(data)
+    address = content_address(digest, name, raw_data_path)
+    backend = backend_of(address)
+    found = backend.find(address)
+    # Before it was flushed a power cut may have left its name and less of it.
+    if found is None or found.size != len(data):
+        backend.write(address, data)
+    wait_until_flushed(address)
+    return address, digest
 
 
 def fetch(

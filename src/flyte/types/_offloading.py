@@ -15,8 +15,7 @@ from flyte.errors import StorageError
 from flyte.storage._addresses import rewritten
 from flyte.storage._backend import Expected, backend_of
 from flyte.storage._digests import digest_of_bytes
-from flyte.storage._flushing import wait_until_flushed
-from flyte.storage._transfer import content_address
+from flyte.storage._transfer import store_content
 from flyte.types._failure import TypeTransformerFailedError
 
 if TYPE_CHECKING:
@@ -40,12 +39,7 @@ def offload(message: M, raw_data_path: RawDataPath) -> M:
         data = named.value.SerializeToString(deterministic=True)
         if len(data) <= OFFLOADED_FROM_BYTES or named.value.HasField("offloaded_metadata"):
             continue
-        digest = digest_of_bytes(data)
-        address = content_address(digest, "literal.pb", raw_data_path)
-        backend = backend_of(address)
-        if backend.find(address) is None:
-            backend.write(address, data)
-        wait_until_flushed(address)
+        address, digest = store_content(data, "literal.pb", raw_data_path)
         named.value.Clear()
         named.value.hash = digest
         named.value.offloaded_metadata.uri = address

@@ -145,22 +145,13 @@ def dump_file(value: Any) -> str:
 def _store_pickle(value: Any, data: bytes) -> tuple[str, str]:
     """The address of the pickle of `value`, and its content hash."""
     from flyte._context import ctx
-    from flyte.storage._backend import backend_of
-    from flyte.storage._digests import digest_of_bytes
-    from flyte.storage._flushing import wait_until_flushed
-    from flyte.storage._transfer import content_address
+    from flyte.storage._transfer import store_content
 
     if ctx().raw_data_path is None:
         raise TypeTransformerFailedError(
             f"{short_repr(value)} is too large for a literal, and outside a run there is no raw data path for its file"
         )
-    digest = digest_of_bytes(data)
-    address = content_address(digest, hashlib.md5(data, usedforsecurity=False).hexdigest())
-    backend = backend_of(address)
-    if backend.find(address) is None:
-        backend.write(address, data)
-    wait_until_flushed(address)
-    return address, digest
+    return store_content(data, hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 def load_file(uri: str) -> Any:

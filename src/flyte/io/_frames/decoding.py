@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from flyteidl2.core.types_pb2 import StructuredDatasetType
 from flyte.io._frames.conversions import from_table, kind_of, to_table
 from flyte.io._frames.formats import format_of_name
 from flyte.io._frames.handlers import DataFrameDecoder
-from flyte.io._frames.notes import read_notes
+from flyte.io._frames.notes import read_notes, taken_apart
 from flyte.io._frames.registry import registry
 from flyte.storage._addresses import protocol_of, rewritten
 from flyte.types._failure import TypeTransformerFailedError, type_text
@@ -110,11 +109,7 @@ def _prepared(
 
 
 def _class_and_type(annotation: Any) -> tuple[type, StructuredDatasetType]:
-    notes: tuple[Any, ...] = ()
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation, *rest = typing.get_args(annotation)
-        notes = tuple(rest)
-    cls = typing.get_origin(annotation) or annotation
+    bare, cls, notes = taken_apart(annotation)
     if not isinstance(cls, type):
-        raise TypeTransformerFailedError(f"{type_text(annotation)} is not a class to read a table as")
+        raise TypeTransformerFailedError(f"{type_text(bare)} is not a class to read a table as")
     return cls, read_notes(notes).structured_type()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import typing
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar, Optional, Type, Union
@@ -17,7 +16,7 @@ from flyte.io._frames.decoding import decode, decoded_parts
 from flyte.io._frames.encoding import fill, store
 from flyte.io._frames.handlers import DataFrameDecoder, DataFrameEncoder
 from flyte.io._frames.model import DataFrame
-from flyte.io._frames.notes import FrameNotes
+from flyte.io._frames.notes import FrameNotes, taken_apart
 from flyte.io._frames.registry import DuplicateHandlerError, registry
 from flyte.types._failure import short, type_text
 from flyte.types._rendering import Renderable
@@ -189,11 +188,7 @@ class DataFrameTransformerEngine(TypeTransformer[DataFrame]):
 
 
 def _converter(annotation: Any) -> FrameConverter:
-    notes: tuple[Any, ...] = ()
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation, *rest = typing.get_args(annotation)
-        notes = tuple(rest)
-    cls = typing.get_origin(annotation) or annotation
+    bare, cls, notes = taken_apart(annotation)
     if not isinstance(cls, type):
-        raise ValueError(f"{type_text(annotation)} is not a class of frames")
-    return FrameConverter(annotation, cls, notes)
+        raise ValueError(f"{type_text(bare)} is not a class of frames")
+    return FrameConverter(bare, cls, notes)

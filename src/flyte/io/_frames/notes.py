@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,15 @@ class FrameNotes:
             message.external_schema_type = "arrow"
             message.external_schema_bytes = str(self.schema).encode()
         return message
+
+
+def taken_apart(annotation: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+    """An annotation without `Annotated`, the class it is of, which may be none, and what stood beside it."""
+    notes: tuple[Any, ...] = ()
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation, *rest = typing.get_args(annotation)
+        notes = tuple(rest)
+    return annotation, typing.get_origin(annotation) or annotation, notes
 
 
 def read_notes(notes: tuple[Any, ...]) -> FrameNotes:
