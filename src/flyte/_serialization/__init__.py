@@ -1,0 +1,1 @@
+"""A task as the control plane knows it: the `flyteidl2` messages."""
