@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from flyte.errors import DataAccessDeniedError, DataChangedError, DataNotFoundError, StorageError
 from flyte.storage._backend import Expected, Tuning, backend_of
 from flyte.storage._digests import digest_of_bytes
+from flyte.storage._object_reads import _is_slow
 from flyte.storage._open_files import opened
 from flyte.storage._settings import use_storage
 from flyte.storage._transfer import exists_sync, fetch, store
@@ -85,6 +86,7 @@ Write = Callable[[S3Place, Path, bytes], None]
 
 SLOW_DOWN = refuse(503, "SlowDown")
 INTERNAL = refuse(500, "InternalError")
+SLOW = trickle(20, 0.05)
 
 
 @pytest.mark.parametrize("read", READS)
@@ -225,15 +227,49 @@ def test_an_object_changed_between_two_ranges_is_an_error_not_a_mixture(
     for read in (read_file, read_opened, read_folder):
         proxy.heal()
         s3_place.give("data", DATA)
-        proxy.on("GET", first(lambda: s3_place.give("data", other)), nth=2 + (read is read_folder))
+        first_read = 1 + (read is read_folder)
+        proxy.on("GET", SLOW, nth=first_read)
+        proxy.on("GET", first(lambda: s3_place.give("data", other)), nth=first_read + 1)
         with pytest.raises(DataChangedError, match=r"was changed while it was read. Read it again"):
             read(s3_place, here)
     assert os.listdir(here) == []
 
 
+def test_a_fast_download_takes_one_request(proxy: FaultyProxy, s3_place: S3Place, here: Path) -> None:
+    s3_place.give("data", DATA)
+    assert read_file(s3_place, here) == DATA
+    assert proxy.counts["GET"] == 1
+
+
+def test_a_slow_download_goes_on_over_more_connections(proxy: FaultyProxy, s3_place: S3Place, here: Path) -> None:
+    data = DATA * 3
+    s3_place.give("data", data)
+    proxy.on("GET", SLOW)
+    fetch(s3_place.at("data"), here / "out", tuning=Tuning(chunk_size=PART, max_concurrency=3))
+    assert (here / "out").read_bytes() == data
+    assert proxy.counts["GET"] > 2
+    ranges = -(-len(data) // PART)
+    assert proxy.counts["GET"] <= 1 + ranges
+
+
+def test_a_download_whose_answer_does_not_begin_is_slow() -> None:
+    assert _is_slow(Future(), lambda: 0)
+
+
+def test_a_download_over_one_connection_stays_one_however_slow(
+    proxy: FaultyProxy, s3_place: S3Place, here: Path
+) -> None:
+    s3_place.give("data", DATA)
+    proxy.on("GET", SLOW)
+    fetch(s3_place.at("data"), here / "out", tuning=Tuning(chunk_size=PART, max_concurrency=1))
+    assert (here / "out").read_bytes() == DATA
+    assert proxy.counts["GET"] == 1
+
+
 def test_an_object_deleted_between_two_ranges_is_missing(proxy: FaultyProxy, s3_place: S3Place, here: Path) -> None:
     s3_place.give("data", DATA)
     delete = partial(s3_place.server.client.delete_object, Bucket=s3_place.bucket, Key="base/data")
+    proxy.on("GET", SLOW)
     proxy.on("GET", first(delete), nth=2)
     with pytest.raises(DataNotFoundError):
         read_file(s3_place, here)

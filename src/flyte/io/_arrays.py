@@ -13,6 +13,7 @@ from flyte.io._content import INLINE_BYTES, content_type, digest_of, fill_inline
 from flyte.storage._addresses import is_remote, local_path, rewritten
 from flyte.storage._backend import backend_of
 from flyte.storage._failures import data_errors, not_found
+from flyte.storage._trailing import write_all
 from flyte.types._converter import Converter
 from flyte.types._failure import mismatch, unreadable
 from flyte.types._pickles import PickleConverter
@@ -62,9 +63,7 @@ class ArrayConverter(Converter):
 
         def write_parts(path: Path) -> None:
             with path.open("xb", buffering=0) as file:
-                for part in (memoryview(header), data):
-                    while part:
-                        part = part[file.write(part) :]
+                write_all(file.fileno(), (header, data))
 
         fill_with_file(literal, FORMAT, _FILE_NAME, digest, write_parts)
 

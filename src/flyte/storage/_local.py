@@ -6,8 +6,7 @@ import errno
 import io
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from flyte.storage._failures import data_errors, wrong_kind
 from flyte.storage._fault_points import data_written
 from flyte.storage._flushing import flush_file_later, flush_folder_later
 from flyte.storage._merging import folder_placed
+from flyte.storage._trailing import Trailing, write_all
 
 _READ_WHOLE_BYTES = 4 << 20
 """Files up to this size are read into memory; the machinery for larger ones would cost more than it saves."""
@@ -65,36 +65,41 @@ class _LocalFiles(Backend):
 
     def write(self, address: str, data: bytes | memoryview) -> None:
         path = local_path(address)
-        with data_errors(address, "write"), placed_whole(path) as temporary, data_written():
-            temporary.write_bytes(data)
+        with (
+            data_errors(address, "write"),
+            placed_whole(path) as temporary,
+            data_written(),
+            temporary.open("xb", buffering=0) as file,
+        ):
+            write_all(file.fileno(), (data,))
         flush_file_later(path)
 
     def fetch_file(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
         source = local_path(address)
         refuse_unless_file(source)
         with data_errors(target, "write"), placed_whole(target) as temporary:
-            stored = _copy_file(source, temporary)
+            stored = _copy_file(source, temporary, flushes=False)
             expected.check(address, lambda: stored.digest)
 
     def store_file(self, source: Path, address: str, tuning: Tuning) -> Stored:
         target = local_path(address)
         refuse_unless_file(source)
         with data_errors(target, "write"), placed_whole(target) as temporary:
-            stored = _copy_file(source, temporary)
+            stored = _copy_file(source, temporary, flushes=True)
         flush_file_later(target)
         return stored
 
     def fetch_folder(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
         tree = _scan(local_path(address))
         with data_errors(target, "write"), folder_placed(target) as temporary:
-            stored = _copy_tree(tree, temporary)
+            stored = _copy_tree(tree, temporary, flushes=False)
             expected.check(address, lambda: stored.digest)
 
     def store_folder(self, source: Path, address: str, tuning: Tuning) -> Stored:
         target = local_path(address)
         tree = _scan(source)
         with data_errors(target, "write"), placed_whole(target) as temporary:
-            stored = _copy_tree(tree, temporary)
+            stored = _copy_tree(tree, temporary, flushes=True)
         flush_folder_later(target)
         return stored
 
@@ -105,12 +110,12 @@ LOCAL_FILES = _LocalFiles()
 class _LocalWriting(Writing):
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._digester = Digester()
         self._size = 0
         with data_errors(path, "write"), ExitStack() as stack:
             temporary = stack.enter_context(placed_whole(path))
             stack.enter_context(data_written())
-            self._file = stack.enter_context(temporary.open("xb", buffering=0))
+            self._file = stack.enter_context(temporary.open("xb+", buffering=0))
+            self._trailing = stack.enter_context(closing(Trailing(self._file.fileno(), flushes=True)))
             self._placing = stack.pop_all()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
@@ -120,8 +125,8 @@ class _LocalWriting(Writing):
             written = 0
             while written < len(view):
                 written += self._file.write(view[written:]) or 0
-        self._digester.update(view)
         self._size += len(view)
+        self._trailing.written_to(self._size)
         return len(view)
 
     def close(self) -> None:
@@ -129,9 +134,9 @@ class _LocalWriting(Writing):
         if self.closed:
             return
         super().close()
-        with data_errors(self._path, "write"):
-            self._placing.close()
-        self.stored = Stored(self._size, self._digester.digest())
+        with data_errors(self._path, "write"), self._placing:
+            digest = self._trailing.digest(self._size)
+        self.stored = Stored(self._size, digest)
         flush_file_later(self._path)
 
     def discard(self) -> None:
@@ -143,7 +148,7 @@ class _LocalWriting(Writing):
             raise InterruptedError
 
 
-def _copy_tree(tree: _Tree, target: Path) -> Stored:
+def _copy_tree(tree: _Tree, target: Path, *, flushes: bool) -> Stored:
     """The new folder `target` holds what the tree's folder holds."""
     target.mkdir()
     root = str(target)
@@ -151,25 +156,25 @@ def _copy_tree(tree: _Tree, target: Path) -> Stored:
         os.makedirs(f"{root}/{relative}", exist_ok=True)
     size, digests = 0, []
     for path, relative in tree.files:
-        stored = _copy_file(path, f"{root}/{relative}")
+        stored = _copy_file(path, f"{root}/{relative}", flushes=flushes)
         size += stored.size
         digests.append((relative, stored.digest))
     return Stored(size, digest_of_folder(digests))
 
 
-def _copy_file(source: str | Path, target: str | Path) -> Stored:
+def _copy_file(source: str | Path, target: str | Path, *, flushes: bool) -> Stored:
     """The new file `target` holds what `source` holds."""
     with data_errors(source, "read"):
         descriptor = os.open(source, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
         with data_written():
-            written = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            written = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
                 if status.st_size <= _READ_WHOLE_BYTES:
                     stored = _copy_small(descriptor, written, status.st_size)
                 else:
-                    stored = _copy_large(source, target, descriptor, written, status.st_size)
+                    stored = _copy_large(source, descriptor, written, status.st_size, flushes=flushes)
                 if status.st_mode & 0o100:
                     os.fchmod(written, os.fstat(written).st_mode | (status.st_mode & 0o111))
             finally:
@@ -192,22 +197,17 @@ def _copy_small(source: int, target: int, expected: int) -> Stored:
     return Stored(size, digester.digest())
 
 
-def _copy_large(source: str | Path, target: str | Path, descriptor: int, written: int, size: int) -> Stored:
+def _copy_large(source: str | Path, descriptor: int, written: int, size: int, *, flushes: bool) -> Stored:
     """The kernel copies a step while another thread hashes the one before, reading it from the copy."""
-    digester = Digester()
-    with ThreadPoolExecutor(1, "flyte-hash") as hashing, open(target, "rb", buffering=0) as copy:
-        hashed = hashing.submit(lambda: None)
+    with closing(Trailing(written, flushes=flushes)) as trailing:
         for offset in range(0, size, _STEP_BYTES):
-            count = min(_STEP_BYTES, size - offset)
-            _copy_step(source, descriptor, written, offset, count)
-            hashed.result()
-            hashed = hashing.submit(_hash_step, digester, copy.fileno(), offset, count)
-        hashed.result()
-    return Stored(size, digester.digest())
+            end = min(offset + _STEP_BYTES, size)
+            _copy_step(source, descriptor, written, offset, end)
+            trailing.written_to(end)
+        return Stored(size, trailing.digest(size))
 
 
-def _copy_step(source: str | Path, descriptor: int, written: int, offset: int, count: int) -> None:
-    end = offset + count
+def _copy_step(source: str | Path, descriptor: int, written: int, offset: int, end: int) -> None:
     while offset < end:
         try:
             copied = os.copy_file_range(descriptor, written, end - offset, offset, offset)
@@ -220,15 +220,6 @@ def _copy_step(source: str | Path, descriptor: int, written: int, offset: int, c
                 str(source), f"{source} got shorter while it was copied. Copy it when it is complete."
             )
         offset += copied
-
-
-def _hash_step(digester: Digester, descriptor: int, offset: int, count: int) -> None:
-    buffer = memoryview(bytearray(min(count, 1 << 20)))
-    end = offset + count
-    while offset < end:
-        read = os.preadv(descriptor, [buffer[: end - offset]], offset)
-        digester.update(buffer[:read])
-        offset += read
 
 
 def refuse_unless_file(path: str | Path) -> None:

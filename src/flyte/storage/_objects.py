@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from flyte._atomic import placed_whole
-from flyte.errors import DataChangedError, InvalidAddressError
+from flyte.errors import InvalidAddressError
 from flyte.storage._addresses import checked_relative, parents_of, protocol_of
 from flyte.storage._backend import ANYTHING, Backend, Expected, FileEntry, Found, Stored, Tuning, Writing
 from flyte.storage._digests import digest_of_bytes, digest_of_file, digest_of_folder
@@ -22,25 +22,17 @@ from flyte.storage._fanout import run_all
 from flyte.storage._fault_points import data_written
 from flyte.storage._local import LOCAL_FILES, refuse_unless_file
 from flyte.storage._merging import folder_placed
+from flyte.storage._object_reads import ObjectVersion, Place, read_into_file
 from flyte.storage._object_streams import ObjectWriting, RangeReader
 from flyte.storage._parts import DOWNLOAD, FILES_IN_FLIGHT, UPLOAD, execution_attributes, part_size
 from flyte.storage._settings import log_transfer, settings_for
 
 if TYPE_CHECKING:
-    from obstore import GetOptions, GetResult
     from obstore.store import ObjectStore
 
 _LISTED_AT_ONCE = 1_000
-_PIECE_BYTES = 1 << 20
 _KEY_BYTES = 1_024
 """The longest key of S3 and of Google Cloud Storage; Azure takes as many characters."""
-
-
-class _Place(NamedTuple):
-    """An address as obstore takes it."""
-
-    store: ObjectStore
-    key: str
 
 
 class _Objects(Backend):
@@ -79,9 +71,8 @@ class _Objects(Backend):
         return sorted(entry for entry in entries if entry.relative and (entry.size or entry.relative not in folders))
 
     def open_reader(self, address: str, chunk_size: int) -> io.BufferedIOBase:
-        meta = self._head(address)
-        get_range = partial(_get_range, _place(address), address, meta["e_tag"])
-        raw = RangeReader(get_range, int(meta["size"]), chunk_size)
+        version = self._version(address)
+        raw = RangeReader(version.range, version.size, chunk_size)
         return io.BufferedReader(raw, buffer_size=1 << 16)
 
     def open_writer(self, address: str, tuning: Tuning) -> Writing:
@@ -101,9 +92,9 @@ class _Objects(Backend):
         _put(_file_place(address), address, chunk_size, concurrency, data)
 
     def fetch_file(self, address: str, target: Path, tuning: Tuning, expected: Expected = ANYTHING) -> None:
-        meta = self._head(address)
+        version = self._version(address)
         with data_errors(target, "write"), placed_whole(target) as temporary:
-            _fetch(_place(address), address, int(meta["size"]), meta["e_tag"], temporary, tuning)
+            _fetch(version, temporary, tuning)
             expected.check(address, lambda: digest_of_file(temporary))
 
     def store_file(self, source: Path, address: str, tuning: Tuning) -> Stored:
@@ -130,8 +121,9 @@ class _Objects(Backend):
 
         def fetch(entry: FileEntry, path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            source = _Place(place.store, f"{place.key}/{entry.relative}".lstrip("/"))
-            _fetch(source, f"{address.rstrip('/')}/{entry.relative}", entry.size, entry.e_tag, path, tuning)
+            source = Place(place.store, _checked_key(f"{place.key}/{entry.relative}", address))
+            there = f"{address.rstrip('/')}/{entry.relative}"
+            _fetch(ObjectVersion(source, there, entry.size, entry.e_tag), path, tuning)
 
         with data_errors(target, "write"), folder_placed(target) as temporary:
             run_all([partial(fetch, entry, temporary / entry.relative) for entry in entries], in_flight)
@@ -139,7 +131,7 @@ class _Objects(Backend):
             expected.check(address, lambda: digest_of_folder(found))
 
     def store_folder(self, source: Path, address: str, tuning: Tuning) -> Stored:
-        _place(address)
+        place = _place(address)
         entries = LOCAL_FILES.list_files(str(source))
         folder = address.rstrip("/")
         targets = {entry.relative: f"{folder}/{checked_relative(entry.relative)}" for entry in entries}
@@ -154,7 +146,8 @@ class _Objects(Backend):
             else:
                 with data_errors(path, "read"):
                     data = path.read_bytes()
-                _put(_file_place(target), target, part_size(0, chunk_size), concurrency, data)
+                there = Place(place.store, _checked_key(f"{place.key}/{entry.relative}", target))
+                _put(there, target, part_size(0, chunk_size), concurrency, data)
                 digest = digest_of_bytes(data)
             written.append(target)
             return entry.relative, digest
@@ -167,18 +160,19 @@ class _Objects(Backend):
             raise
         return Stored(sum(entry.size for entry in entries), digest_of_folder(digests))
 
-    def _head(self, address: str) -> Any:
-        """What the store says of the object at the address, in obstore's words: `size`, `e_tag`."""
+    def _version(self, address: str) -> ObjectVersion:
+        """The object that is at the address now."""
         import obstore
 
         place = _file_place(address)
         with data_errors(address, "read"):
             try:
-                return obstore.head(place.store, place.key)
+                meta = obstore.head(place.store, place.key)
             except FileNotFoundError:
                 if self.list_files(address):
                     raise wrong_kind(address, "read", "a folder", "file") from None
                 raise
+        return ObjectVersion(place, address, int(meta["size"]), meta["e_tag"])
 
     def delete_files(self, addresses: Iterable[str]) -> None:
         import obstore
@@ -206,39 +200,45 @@ class _Objects(Backend):
 OBJECTS = _Objects()
 
 
-def _file_place(address: str) -> _Place:
+def _file_place(address: str) -> Place:
     place = _place(address)
     if not place.key:
         raise InvalidAddressError(address, f"{address!r} names a bucket, not a file in it: add a path behind it.")
     return place
 
 
-def _place(address: str) -> _Place:
+def _place(address: str) -> Place:
     protocol = protocol_of(address)
     bucket, _, key = address.partition("://")[2].partition("/")
     if not bucket:
         raise InvalidAddressError(address, f"{address!r} names no bucket: expected {protocol}://bucket/path.")
-    key = key.strip("/")
-    if (reason := _why_no_key(key)) is not None:
-        raise InvalidAddressError(address, f"{address!r} cannot be the address of an object: {reason}.")
+    key = _checked_key(key, address)
     scheme = "s3" if protocol == "s3a" else protocol
     with data_errors(address, "reach"):
         try:
-            return _Place(_store(f"{scheme}://{bucket}", settings_for(protocol), _credentials_seen()), key)
+            return Place(_store(f"{scheme}://{bucket}", settings_for(protocol), _credentials_seen()), key)
         except ValueError as error:
             raise InvalidAddressError(address, f"{address!r} names no bucket: {error}. Check its name.") from error
 
 
-def _why_no_key(key: str) -> str | None:
+def _checked_key(path: str, address: str) -> str:
+    """The key that a path in a bucket stands for.
+
+    Raises:
+        InvalidAddressError: stores take no such key.
+    """
+    key = path.strip("/")
     try:
         length = len(key.encode())
     except UnicodeEncodeError:
-        return "it is not Unicode, which keys are"
-    if length > _KEY_BYTES:
-        return f"its key has {length} bytes, and stores take {_KEY_BYTES}; use a shorter one"
-    if "\0" in key:
-        return "it holds a NUL"
-    return None
+        reason = "it is not Unicode, which keys are"
+    else:
+        if length <= _KEY_BYTES and "\0" not in key:
+            return key
+        reason = "it holds a NUL"
+        if length > _KEY_BYTES:
+            reason = f"its key has {length} bytes, and stores take {_KEY_BYTES}; use a shorter one"
+    raise InvalidAddressError(address, f"{address!r} cannot be the address of an object: {reason}.")
 
 
 def _credentials_seen() -> tuple[tuple[str, str], ...]:
@@ -255,7 +255,7 @@ def _store(url: str, settings: Any, credentials_seen: Any) -> ObjectStore:
     return store
 
 
-def _put(place: _Place, address: str, chunk_size: int, concurrency: int, data: Any) -> None:
+def _put(place: Place, address: str, chunk_size: int, concurrency: int, data: Any) -> None:
     import obstore
 
     began = time.monotonic()
@@ -271,55 +271,10 @@ def _put(place: _Place, address: str, chunk_size: int, concurrency: int, data: A
     log_transfer(address, "wrote", began)
 
 
-def _fetch(place: _Place, address: str, size: int, e_tag: str | None, target: Path, tuning: Tuning) -> None:
-    """The new file `target` holds an object of `size` bytes."""
+def _fetch(version: ObjectVersion, target: Path, tuning: Tuning) -> None:
+    """The new file `target` holds an object."""
     began = time.monotonic()
-    chunk_size, concurrency = DOWNLOAD.of(tuning)
     with data_errors(target, "write"), data_written(), target.open("xb", buffering=0) as file:
-
-        def fetch(start: int) -> None:
-            for piece in _pieces(place, address, e_tag, start, min(start + chunk_size, size)):
-                view = memoryview(piece).cast("B")
-                with data_errors(target, "write"):
-                    while view:
-                        written = os.pwrite(file.fileno(), view, start)
-                        view, start = view[written:], start + written
-
-        run_all([partial(fetch, start) for start in range(0, size, chunk_size)], concurrency)
-    log_transfer(address, "read", began)
-
-
-def _get_range(place: _Place, address: str, e_tag: str | None, start: int, end: int) -> Any:
-    """The bytes from `start` to before `end` of the object that had `e_tag`."""
-    with data_errors(address, "read"):
-        data = _ask_for_range(place, e_tag, start, end).bytes()
-    _check_length(address, start, end, len(data))
-    return data
-
-
-def _pieces(place: _Place, address: str, e_tag: str | None, start: int, end: int) -> Iterator[Any]:
-    """The same bytes as they come, for who need not have them in memory together."""
-    length = 0
-    with data_errors(address, "read"):
-        for piece in _ask_for_range(place, e_tag, start, end).stream(min_chunk_size=_PIECE_BYTES):
-            length += len(piece)
-            yield piece
-    _check_length(address, start, end, length)
-
-
-def _ask_for_range(place: _Place, e_tag: str | None, start: int, end: int) -> GetResult:
-    import obstore
-
-    options: GetOptions = {"range": (start, end)}
-    if e_tag is not None:
-        options["if_match"] = e_tag
-    return obstore.get(place.store, place.key, options=options)
-
-
-def _check_length(address: str, start: int, end: int, found: int) -> None:
-    if found != end - start:
-        raise DataChangedError(
-            address,
-            f"cannot read {address}: {end - start} bytes from {start} were asked for and {found} came. "
-            "It was truncated while it was read: read it again.",
-        )
+        if version.size:
+            read_into_file(version, target, file.fileno(), *DOWNLOAD.of(tuning))
+    log_transfer(version.address, "read", began)

@@ -11,7 +11,8 @@ from typing import IO, Any, Protocol, TypeVar
 
 from flyte.storage._addresses import absolute
 from flyte.storage._backend import ANYTHING, Expected, Stored, Tuning, Writing, backend_of
-from flyte.storage._digests import Digester, is_digest
+from flyte.storage._digests import is_digest
+from flyte.storage._trailing import TrailingDigester
 
 DEFAULT_BLOCK_BYTES = 8 << 20
 
@@ -229,7 +230,7 @@ class _Verified(io.BufferedIOBase):
         self._file = file
         self._address = address
         self._expected = expected
-        self._digester: Digester | None = Digester()
+        self._digester: TrailingDigester | None = TrailingDigester()
 
     def read(self, size: int | None = -1, /) -> bytes:
         size = -1 if size is None else size
@@ -252,9 +253,9 @@ class _Verified(io.BufferedIOBase):
         before = self._file.tell()
         after = self._file.seek(offset, whence)
         if after == 0:
-            self._digester = Digester()
+            self._drop(TrailingDigester())
         elif after != before:
-            self._digester = None
+            self._drop(None)
         return after
 
     def tell(self) -> int:
@@ -267,8 +268,14 @@ class _Verified(io.BufferedIOBase):
         return True
 
     def close(self) -> None:
+        self._drop(None)
         self._file.close()
         super().close()
+
+    def _drop(self, following: TrailingDigester | None) -> None:
+        if self._digester is not None:
+            self._digester.close()
+        self._digester = following
 
     def _seen(self, data: B, asked: int, *, is_rest: bool = False) -> B:
         digester = self._digester
@@ -276,6 +283,7 @@ class _Verified(io.BufferedIOBase):
             digester.update(data)
             # Nothing where nothing was asked for is not the end.
             if is_rest or (asked and not len(data)):
-                self._digester = None
-                self._expected.check(self._address, digester.digest)
+                found = digester.digest()
+                self._drop(None)
+                self._expected.check(self._address, lambda: found)
         return data
