@@ -79,7 +79,7 @@ def calls_on_a_thread(point: Point) -> Point:
 def what_it_knows() -> list[str]:
     context = flyte.ctx()
     known = [bool(context), context.action.name, context.mode, os.environ["CP_SET"], context.attempt_number]
-    return [str(each) for each in (*known, os.getppid())]
+    return [str(each) for each in (*known, psutil.Process(os.getppid()).ppid())]
 
 
 @env.task(timeout=60)

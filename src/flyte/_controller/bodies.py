@@ -12,7 +12,7 @@ from flyteidl2.task.common_pb2 import Outputs
 
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.calls import Attempt, Call
-from flyte._controller.child_tasks import TaskReference, reference_of
+from flyte._controller.child_tasks import TaskReference, reference_of, reference_with_code
 from flyte._controller.contexts import action_folder, task_context
 from flyte._controller.divergence import check_divergence
 from flyte._controller.failures import failure_of
@@ -31,6 +31,7 @@ from flyte.report._files import write_report
 
 if TYPE_CHECKING:
     from flyte._controller.child_process import ChildProcesses
+    from flyte._controller.isolation import Isolation
     from flyte._controller.local import LocalController
     from flyte._controller.queue_limits import QueueLimit
 
@@ -43,6 +44,7 @@ class Bodies:
 
     Args:
         controller: What tasks called in a body go to.
+        isolation: How attempts are kept apart, each in a process; None where they share this one.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Bodies:
         environment: ProcessEnvironment,
         recall: Recall,
         output: RunOutput,
+        isolation: Isolation | None,
     ) -> None:
         self._spec = spec
+        self._isolation = isolation
         self._controller = controller
         self._threads = threads
         self._environment = environment
@@ -81,12 +85,10 @@ class Bodies:
         context.run(enter_scope, inside)
         self._output.running += 1
         try:
-            self._environment.apply(task)
             bound_s = task.timeout.max_runtime_s
-            if not task.is_async and (bound_s is not None or task.timeout.deadline_s is not None):
-                reference = reference_of(task)
-                if reference is not None:
-                    return await self._in_process(call, inside, reference)
+            reference = self._needs_process(task)
+            if reference is not None:
+                return await self._in_process(call, inside, reference)
             if bound_s is None:
                 return await self._body(call, attempt, context)
             try:
@@ -117,6 +119,23 @@ class Bodies:
                 await self._write_report(attempt)
             if attempt.others:
                 await _stop(attempt.others)
+
+    def _needs_process(self, task: Any) -> TaskReference | None:
+        """How a process finds the task; None where it runs here, its environment's variables set."""
+        if self._isolation is not None:
+            return reference_of(task) or reference_with_code(task)
+        self._environment.apply(task)
+        if task.is_async or has_hooks(task):
+            return None
+        if task.timeout.max_runtime_s is None and task.timeout.deadline_s is None:
+            return None
+        # One that no other process can import runs on a thread.
+        return reference_of(task)
+
+    async def close(self) -> None:
+        """No process of an attempt is left."""
+        if self._processes is not None:
+            await self._processes.close()
 
     def task_context(self, scope: ActionScope) -> TaskContext:
         """The public context of a scope."""
@@ -152,7 +171,7 @@ class Bodies:
         if self._processes is None:
             from flyte._controller.child_process import ChildProcesses
 
-            self._processes = ChildProcesses(self._spec, self._controller, self._threads)
+            self._processes = ChildProcesses(self._spec, self._controller, self._threads, self._isolation)
         result = await self._processes.attempt(call, scope, reference)
         if not isinstance(result, Failure):
             self._check_calls(scope.attempt)

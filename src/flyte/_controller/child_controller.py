@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ class Channel:
         self._lock = threading.Lock()
         self._last_request_no = 0
         self._waiting: dict[int, Future[Any]] = {}
+        self._when_lost: list[Callable[[], object]] = []
+        self._is_lost = False
 
     def send(self, message: object) -> None:
         """The message is on its way."""
@@ -71,7 +74,7 @@ class Channel:
             self._last_request_no += 1
             request_no = self._last_request_no
             self._waiting[request_no] = future
-        future.add_done_callback(lambda done: self.send(Cancel(request_no)) if done.cancelled() else None)
+        future.add_done_callback(lambda done: self._withdraw(request_no) if done.cancelled() else None)
         self.send(Request(request_no, wanted))
         return future
 
@@ -84,6 +87,31 @@ class Channel:
             future.set_exception(error_of(answer.failure))
         else:
             future.set_result(answer.value)
+
+    def _withdraw(self, request_no: int) -> None:
+        with suppress(OSError):
+            self.send(Cancel(request_no))
+
+    def when_lost(self, call: Callable[[], object]) -> None:
+        """`call` is called when nobody wants the attempt any more; at once when that is so already."""
+        with self._lock:
+            if not self._is_lost:
+                self._when_lost.append(call)
+                return
+        call()
+
+    def lose(self) -> None:
+        """Nobody wants the attempt any more, and nobody answers it."""
+        with self._lock:
+            self._is_lost = True
+            waiting, self._waiting = list(self._waiting.values()), {}
+        for call in [*self._when_lost, *(future.cancel for future in waiting)]:
+            call()
+
+    def close(self) -> None:
+        """The attempt has nothing more to say."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def _read_exactly(self, count: int) -> bytes:
         parts = []
@@ -100,7 +128,7 @@ class ChildController:
     """Sends what the code of one attempt calls to the engine. Works from any thread and any loop."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        self.channel = self._channel = channel
         self.tracer = ChildTracer(channel, self)
         self.conditions = ChildConditions(channel)
 
@@ -233,7 +261,7 @@ def _pickled(task: Task) -> bytes:
     except Exception as error:
         raise RuntimeUserError(
             "TaskNotImportable",
-            f"task {task.name!r} is called from a sync task with a time limit, which runs in a process of its own, and "
+            f"task {task.name!r} is called from a task that runs in a process of its own, and "
             "is declared where another process cannot import it: declare it at the top level of its module.",
         ) from error
 

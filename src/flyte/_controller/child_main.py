@@ -1,61 +1,114 @@
-"""What the process of one attempt does: import the task, run it, send back what it returns or raises."""
+"""What a process of attempts does: import the task, run it, send back what it returns or raises."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import copy_context
-from typing import IO, Any
+from functools import partial
+from typing import Any
 
 from flyteidl2.task.common_pb2 import Inputs
 
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.calls import Attempt
 from flyte._controller.child_controller import Channel, ChildController
-from flyte._controller.child_messages import Ended, Printed, Ready, Start
-from flyte._controller.child_tasks import load_task
+from flyte._controller.child_messages import Ended, Ready, Start
+from flyte._controller.child_streams import SentStream, all_to, by_scope
+from flyte._controller.child_tasks import TaskReference, import_module_of, load_task
 from flyte._controller.contexts import action_folder, task_context
 from flyte._controller.failures import failure_of
+from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._controller.importing import importing_main
 from flyte._controller.progress import TaskProgress
+from flyte._forks.wire import receive
 from flyte._logging import logger, system_logger
 from flyte.models import GroupData
 from flyte.report._files import write_report
 from flyte.storage._settings import use_storage
 
+RunAsync = Callable[[Coroutine[Any, Any, Any], Channel], Any]
+"""Runs the coroutine of an attempt whose channel is given."""
 
-def main(file_descriptor: int) -> None:
-    """Runs one attempt, and ends the process."""
-    connection = socket.socket(fileno=file_descriptor)
+
+def preload(module: str) -> None:
+    """A module, as `TaskReference.module_as_text` tells of it, is imported."""
+    with importing_main():
+        import_module_of(module)
+
+
+def main(descriptor: int) -> None:
+    """Runs the one attempt that comes by a socket, and ends the process."""
+    connection = socket.socket(fileno=descriptor)
     # A process that the task forks must not keep the engine from seeing that this one has ended.
     os.register_at_fork(after_in_child=connection.close)
     channel = Channel(connection)
-    start: Start = channel.receive()
-    sys.argv = start.argv
-    use_storage(start.spec.storage)
-    for each, level in zip((system_logger, logger), start.log_levels, strict=True):
-        each.setLevel(level)
-    threading.Thread(target=_listen, args=(channel,), name="flyte-engine", daemon=True).start()
-    streams = [_SentStream(name, getattr(sys, name), channel) for name in ("stdout", "stderr")]
-    sys.stdout, sys.stderr = streams
-    try:
-        ended = Ended(outputs=_run(start, channel))
-    except BaseException as error:
-        ended = Ended(failure=failure_of(error))
-    for stream in streams:
-        stream.flush()
-    channel.send(ended)
+    streams = _install_streams(all_to(channel))
+    _attend(channel, streams, lambda coroutine, _: asyncio.run(coroutine), on_engine_gone=_end_group)
     # What runs beside the task, threads for example, has nothing to wait for.
     os._exit(0)
 
 
-def _run(start: Start, channel: Channel) -> bytes:
-    with importing_main():
-        task = load_task(start.task)
+def serve(descriptor: int) -> None:
+    """Runs attempts, each by a socket of its own that comes by this one, until the engine closes it."""
+    control = socket.socket(fileno=descriptor)
+    os.register_at_fork(after_in_child=control.close)
+    streams = _install_streams(by_scope)
+    loop = asyncio.new_event_loop()
+
+    def run_on_loop(coroutine: Coroutine[Any, Any, Any], channel: Channel) -> Any:
+        # The attempts of async tasks share one loop, as they would in one program.
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        channel.when_lost(future.cancel)
+        return future.result()
+
+    def listen() -> None:
+        try:
+            while True:
+                _, descriptors = receive(control)
+                channel = Channel(socket.socket(fileno=descriptors[0]))
+                attend = partial(_attend, channel, streams, run_on_loop, on_engine_gone=None)
+                threading.Thread(target=attend, name="flyte-task", daemon=True).start()
+        except (EOFError, OSError):
+            _end_group()
+
+    threading.Thread(target=listen, name="flyte-engine", daemon=True).start()
+    loop.run_forever()
+
+
+def _attend(
+    channel: Channel, streams: list[SentStream], run_async: RunAsync, on_engine_gone: Callable[[], None] | None
+) -> None:
+    """One attempt, from its start to the message that says how it ended."""
+    try:
+        start: Start = channel.receive()
+    except (EOFError, OSError):
+        return
+    sys.argv = start.argv
+    use_storage(start.spec.storage)
+    for each, level in zip((system_logger, logger), start.log_levels, strict=True):
+        each.setLevel(level)
+    threading.Thread(target=_listen, args=(channel, on_engine_gone), name="flyte-engine", daemon=True).start()
+    try:
+        ended = Ended(outputs=_run(start, channel, run_async))
+    except BaseException as error:
+        ended = Ended(failure=failure_of(error))
+    for stream in streams:
+        stream.end(channel)
+    with suppress(OSError):
+        channel.send(ended)
+    if on_engine_gone is None:
+        channel.close()
+
+
+def _run(start: Start, channel: Channel, run_async: RunAsync) -> bytes:
+    task = _load(start.task)
     group = GroupData(start.group) if start.group else None
     progress = TaskProgress(task.name)
     attempt = Attempt(task, start.record, progress, group, None, may_replay=False, attempt_no=start.record.attempt_no)
@@ -70,7 +123,7 @@ def _run(start: Start, channel: Channel) -> bytes:
     context = copy_context()
     context.run(enter_scope, scope)
     try:
-        return context.run(_body, task, start.inputs)
+        return context.run(_body, task, start.inputs, lambda coroutine: run_async(coroutine, channel))
     finally:
         attempt.is_over = True
         if task.report and attempt.report.has_content():
@@ -81,56 +134,44 @@ def _run(start: Start, channel: Channel) -> bytes:
                 system_logger.warning("the report of action %s was not written: %s", start.record.name, error)
 
 
-def _body(task: Any, inputs: bytes) -> bytes:
+def _body(task: Any, inputs: bytes, run_async: Callable[[Coroutine[Any, Any, Any]], Any]) -> bytes:
     kwargs = task.codec.decode_inputs(Inputs.FromString(inputs))
-    outputs: bytes = task.codec.encode_outputs(task.func(**kwargs)).SerializeToString(deterministic=True)
+    if has_hooks(task):
+        value = run_async(_inside(run_with_hooks(task, kwargs)))
+    elif task.is_async:
+        value = run_async(_inside(task.func(**kwargs)))
+    else:
+        value = task.func(**kwargs)
+    outputs: bytes = task.codec.encode_outputs(value).SerializeToString(deterministic=True)
     return outputs
 
 
-def _listen(channel: Channel) -> None:
+async def _inside(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return await coroutine
+
+
+def _load(reference: TaskReference) -> Any:
+    with importing_main():
+        return load_task(reference)
+
+
+def _install_streams(channel_of: Callable[[], Channel | None]) -> list[SentStream]:
+    streams = [SentStream(name, getattr(sys, name), channel_of) for name in ("stdout", "stderr")]
+    sys.stdout, sys.stderr = streams
+    return streams
+
+
+def _listen(channel: Channel, on_engine_gone: Callable[[], None] | None) -> None:
     """Hands out answers. When the engine is gone, so is the task, with all that it has started."""
     try:
         while True:
             channel.hand_out(channel.receive())
     except (EOFError, OSError):
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+        if on_engine_gone is not None:
+            on_engine_gone()
+        else:
+            channel.lose()
 
 
-class _SentStream:
-    """Stands in for `sys.stdout` or `sys.stderr`, and sends what is written to it, a line or more at a time."""
-
-    def __init__(self, name: str, terminal: IO[str], channel: Channel) -> None:
-        self._name = name
-        self._terminal = terminal
-        self._channel = channel
-        self._pid = os.getpid()
-        self._parts: list[str] = []
-        self._lock = threading.RLock()
-
-    def write(self, text: str) -> int:
-        """Write `text`; returns its length."""
-        if os.getpid() != self._pid:
-            return self._terminal.write(text)
-        with self._lock:
-            self._parts.append(text)
-            if "\n" in text:
-                self.flush()
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write each of the texts."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """What was written is on its way."""
-        if os.getpid() != self._pid:
-            self._terminal.flush()
-            return
-        with self._lock:
-            parts, self._parts = self._parts, []
-            if parts:
-                self._channel.send(Printed(self._name, "".join(parts)))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._terminal, name)
+def _end_group() -> None:
+    os.killpg(os.getpgrp(), signal.SIGKILL)

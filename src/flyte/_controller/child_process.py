@@ -1,21 +1,17 @@
-"""Sync tasks with a time limit: each attempt in a process of its own, since a thread cannot be stopped.
+"""Attempts in processes of their own: of sync tasks with a time limit, and of every task in an isolated run.
 
-The process is a fresh interpreter that imports the task (a fork would inherit the locks of our threads as they happen
-to be). What the task calls and traces comes back here as requests; the engine does the same for them as for any call.
+What the task calls and traces comes back here as requests; the engine does the same for them as for any call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import pickle
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -43,9 +39,13 @@ from flyte._controller.child_messages import (
     frame,
     length_of,
 )
+from flyte._controller.child_seats import OwnProcess, Seat, WorkerSeat
+from flyte._controller.child_servers import ForkServers
 from flyte._controller.child_tasks import TaskReference
+from flyte._controller.child_workers import WorkerPool
 from flyte._controller.conditions import Asked
 from flyte._controller.failures import error_of, failure_of
+from flyte._controller.isolation import Isolation, Placement, placement_here
 from flyte._controller.limits import time_limit
 from flyte._controller.local_run import LocalRunSpec
 from flyte._controller.process_slots import ProcessSlots
@@ -53,6 +53,7 @@ from flyte._controller.streams import terminal
 from flyte._controller.threads import ThreadPool
 from flyte._controller.trace_calls import OpenTrace, RecordedTrace
 from flyte._engine.attempts import Failure
+from flyte._forks.client import LaunchFailedError, ServerSpec
 from flyte._logging import logger, system_logger
 from flyte.models import GroupData
 
@@ -62,30 +63,81 @@ if TYPE_CHECKING:
 START_LIMIT_S = 120.0
 """How long the imports of a task may take; `max_runtime` counts from the moment they are done."""
 
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from flyte._controller.child_main import main; main(int(sys.argv[1]))"
-)
+Lent = Callable[[], AbstractContextManager[None]]
 
 
 class ChildProcesses:
-    """Runs attempts of one run in processes, on the engine's loop."""
+    """Runs attempts of one run in processes, on the engine's loop.
 
-    def __init__(self, spec: LocalRunSpec, controller: LocalController, threads: ThreadPool) -> None:
+    Args:
+        isolation: How attempts are kept apart; None runs them in the software and with the variables of this process.
+    """
+
+    def __init__(
+        self, spec: LocalRunSpec, controller: LocalController, threads: ThreadPool, isolation: Isolation | None
+    ) -> None:
         self.controller = controller
         self.threads = threads
         self.slots = ProcessSlots()
         self._spec = spec
+        self._isolation = isolation
+        self._servers = ForkServers()
+        self._pools: dict[ServerSpec, WorkerPool] = {}
 
     async def attempt(self, call: Call, scope: ActionScope, reference: TaskReference) -> Outputs | Failure:
         """One attempt at `call` in a process; when this returns or raises, it and all it has started was killed."""
+        placement = await self._placement(call, reference)
+        if not placement.is_same_python:
+            # Compiled code differs from one Python to another.
+            reference = replace(reference, code_version=None)
+        if placement.reuse is not None:
+            return await self._in_worker(call, scope, reference, placement)
         await self.slots.take()
         try:
             if call.queue_limit is not None:
                 call.queue_limit.runs()
-            return await _Child(self, call, scope).run(self._start(call, scope, reference))
+            server = await self._servers.get(placement.spec)
+            child = _Child(self, call, scope, self.slots.lent)
+            seat = OwnProcess(server, placement.folder, child.print_text)
+            return await child.run(self._start(call, scope, reference), seat)
+        except LaunchFailedError as error:
+            return _not_started(call, str(error))
         finally:
             self.slots.give_back()
+
+    async def close(self) -> None:
+        """No process is left."""
+        for pool in self._pools.values():
+            await pool.close()
+        await self._servers.close()
+        if self._isolation is not None:
+            self._isolation.close()
+
+    async def _in_worker(
+        self, call: Call, scope: ActionScope, reference: TaskReference, placement: Placement
+    ) -> Outputs | Failure:
+        assert placement.reuse is not None
+        pool = self._pools.setdefault(placement.spec, WorkerPool(placement.reuse))
+        try:
+            server = await self._servers.get(placement.spec)
+            worker = await pool.take(server)
+        except LaunchFailedError as error:
+            return _not_started(call, str(error))
+        try:
+            if call.queue_limit is not None:
+                call.queue_limit.runs()
+            child = _Child(self, call, scope, partial(pool.lent, worker))
+            return await child.run(self._start(call, scope, reference), WorkerSeat(worker, is_async=call.task.is_async))
+        except LaunchFailedError as error:
+            return _not_started(call, str(error))
+        finally:
+            pool.give_back(worker)
+
+    async def _placement(self, call: Call, reference: TaskReference) -> Placement:
+        if self._isolation is None:
+            return placement_here(reference)
+        placement: Placement = await self.threads.run(partial(self._isolation.placement, call.task, reference))
+        return placement
 
     def _start(self, call: Call, scope: ActionScope, reference: TaskReference) -> Start:
         bare = replace(call.record, inputs=None, outputs=None, error=None)
@@ -108,17 +160,24 @@ class _Child:
     It leads a process group, with which whatever it has started is killed too.
     """
 
-    def __init__(self, processes: ChildProcesses, call: Call, scope: ActionScope) -> None:
+    def __init__(self, processes: ChildProcesses, call: Call, scope: ActionScope, lent: Lent) -> None:
         self._processes = processes
         self._controller = processes.controller
         self._call = call
+        self._lent = lent
         self._scopes = {scope.action_name: scope}
         self._traces: dict[str, OpenTrace] = {}
         self._conditions: list[Asked] = []
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._is_ready = False
 
-    async def run(self, start: Start) -> Outputs | Failure:
+    async def run(self, start: Start, seat: Seat) -> Outputs | Failure:
+        """The attempt's outcome.
+
+        Raises:
+            LaunchFailedError: its process could not be started.
+        """
+        self._seat = seat
         ours, childs = socket.socketpair()
         with childs:
             try:
@@ -126,11 +185,11 @@ class _Child:
             except BaseException:
                 ours.close()
                 raise
-            command = [sys.executable, *_interpreter_flags(), "-c", _BOOT, str(childs.fileno()), json.dumps(sys.path)]
-            # It blocks the loop for a millisecond; on a thread, an abort could come between its start and its end.
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, pass_fds=[childs.fileno()], process_group=0
-            )
+            try:
+                await seat.begin(childs)
+            except BaseException:
+                await self._clean_up()
+                raise
         try:
             try:
                 async with asyncio.timeout(START_LIMIT_S) as self._limit:
@@ -141,8 +200,12 @@ class _Child:
                     raise
                 return self._too_late()
         finally:
-            self._kill()
             await self._clean_up()
+
+    def print_text(self, name: str, text: str) -> None:
+        """`text` was written to the stream of that name."""
+        attempt = self._scopes[self._call.record.name].attempt
+        self._controller.output.write(attempt, name, text, terminal(name))
 
     async def _converse(self) -> Outputs | Failure:
         while True:
@@ -153,8 +216,7 @@ class _Child:
                 return await self._died()
             match message:
                 case Printed(name, text):
-                    attempt = self._scopes[self._call.record.name].attempt
-                    self._controller.output.write(attempt, name, text, terminal(name))
+                    self.print_text(name, text)
                 case Request(request_no, wanted):
                     self._requests[request_no] = asyncio.ensure_future(self._answer(request_no, wanted))
                 case Cancel(request_no):
@@ -166,11 +228,12 @@ class _Child:
                     self._limit.reschedule(None if bound_s is None else now + bound_s)
                     self._is_ready = True
                 case Ended(outputs, failure):
+                    self._seat.returned()
                     return failure or Outputs.FromString(outputs or b"")
 
     async def _answer(self, request_no: int, wanted: Wanted) -> None:
         try:
-            with self._processes.slots.lent():
+            with self._lent():
                 answer = Answer(request_no, await self._value(wanted))
         except asyncio.CancelledError:
             answer = Answer(request_no, failure=Failure("ActionAbortedError", "user", "the call was aborted."))
@@ -217,24 +280,16 @@ class _Child:
         bound_s = self._call.task.timeout.max_runtime_s
         if self._is_ready and bound_s is not None:
             return time_limit(self._call.task, "MAX_RUNTIME_EXCEEDED", bound_s)
-        message = f"the process of task {self._call.task.name!r} had not imported it after {START_LIMIT_S:g} s."
-        return Failure("ProcessNotStarted", "system", message)
+        return _not_started(self._call, f"it had not imported the task after {START_LIMIT_S:g} s")
 
     async def _died(self) -> Failure:
-        # It has closed its end, so it has ended, but what it has started may live on.
-        self._kill()
-        code = await self._processes.threads.run(self._process.wait)
+        code = await self._seat.died()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         message = f"the process of task {self._call.task.name!r} {how} before the task returned."
         return Failure("ProcessDied", "user", message, worker="user")
 
-    def _kill(self) -> None:
-        # The group exists as long as its leader is not waited for, even if that has ended.
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
     async def _clean_up(self) -> None:
+        self._seat.end()
         requests = list(self._requests.values())
         for request in requests:
             request.cancel()
@@ -243,7 +298,7 @@ class _Child:
         for trace in list(self._traces.values()):
             await self._controller.tracer.end(trace, None, asyncio.CancelledError())  # type: ignore[arg-type]
         self._writer.close()
-        await self._processes.threads.run(partial(self._process.wait))
+        await self._seat.ended()
 
 
 class _TracedThere:
@@ -267,7 +322,5 @@ class _TracedThere:
         return data
 
 
-def _interpreter_flags() -> list[str]:
-    """The options of this interpreter, such as `-O` and `-W`."""
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return flags
+def _not_started(call: Call, reason: str) -> Failure:
+    return Failure("ProcessNotStarted", "system", f"the process of task {call.task.name!r} did not start: {reason}.")

@@ -1,8 +1,9 @@
-"""Which tasks can run in a process of their own, and how that process finds them."""
+"""How a process of its own finds the task it is to run."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import pickle
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 from flyte._controller.calls import Task
-from flyte._controller.hooks import has_hooks
 from flyte.errors import ModuleLoadError, RuntimeUserError
 
 _CHILDS_MAIN = "__mp_main__"
@@ -27,21 +27,55 @@ class TaskReference:
         pickled: The task by the name it has in its module, with what `override` changed.
         file: The module's file.
         main: How `multiprocessing` imports the program's own file, where the task is declared there.
-        code_version: Of the task here; the other process must find the same.
+        code_version: Of the task here; the other process must find the same. None where it need not.
+        is_whole: The pickle holds the code itself; nothing is imported for it.
     """
 
     pickled: bytes
     module: str
     file: str | None
-    main: Mapping[str, str] | None
-    code_version: str
+    main: dict[str, str] | None
+    code_version: str | None
+    is_whole: bool = False
+
+    def module_as_text(self) -> str:
+        """Its module, for `import_module_of`."""
+        return json.dumps([self.module, self.file, self.main])
+
+
+def import_module_of(text: str) -> None:
+    """The module that `module_as_text` tells of is imported in this process."""
+    name, file, main = json.loads(text)
+    if main is not None:
+        _import_main(main)
+    else:
+        _import(name, file)
+
+
+def reference_with_code(task: Task) -> TaskReference:
+    """A reference to a task that no other process could import: it holds the code.
+
+    Raises:
+        RuntimeUserError: code `TaskNotPicklable`; it holds something that cannot leave this process.
+    """
+    import cloudpickle
+
+    try:
+        pickled = cloudpickle.dumps(task)
+    except Exception as error:
+        raise RuntimeUserError(
+            "TaskNotPicklable",
+            f"task {task.name!r} is declared where another process cannot import it, and cannot be pickled either: "
+            f"{type(error).__name__}: {error}. Declare it at the top level of a module.",
+        ) from error
+    return TaskReference(pickled, task.func.__module__, None, None, None, is_whole=True)
 
 
 def reference_of(task: Task) -> TaskReference | None:
-    """A reference to a sync task; None where another process could not import it: in a function body, a notebook."""
+    """A reference to a task; None where another process could not import it: in a function body, a notebook."""
     name = task.func.__module__
     module = sys.modules.get(name)
-    if has_hooks(task) or module is None or not sys.executable:
+    if module is None or not sys.executable:
         return None
     main = None
     if name == "__main__":
@@ -56,7 +90,7 @@ def reference_of(task: Task) -> TaskReference | None:
     return TaskReference(pickled, name, getattr(module, "__file__", None), main, task.code_version)
 
 
-def _how_to_import_main(main: ModuleType, task: Task) -> Mapping[str, str] | None:
+def _how_to_import_main(main: ModuleType, task: Task) -> dict[str, str] | None:
     if main.__spec__ is not None and main.__spec__.name:
         return {"init_main_from_name": main.__spec__.name}
     file, source = getattr(main, "__file__", None), task.source_file
@@ -75,25 +109,31 @@ def load_task(reference: TaskReference) -> Any:
     """
     try:
         if reference.main is not None:
-            from multiprocessing.spawn import prepare
-
-            prepare(dict(reference.main))
-            _call_it_main(sys.modules["__main__"])
-        else:
+            _import_main(reference.main)
+        elif not reference.is_whole:
             _import(reference.module, reference.file)
         task = pickle.loads(reference.pickled)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        doing = f"sys.exit({error.code!r}) was called" if isinstance(error, SystemExit) else f"{type(error).__name__}"
         raise ModuleLoadError(
-            f"{reference.file or reference.module} cannot be imported in the process of a sync task with a time limit: "
-            f"{type(error).__name__}: {error}"
+            f"{reference.file or reference.module} cannot be imported in the process of a task: {doing}: {error}"
         ) from error
-    if task.code_version != reference.code_version:
+    if reference.code_version is not None and task.code_version != reference.code_version:
         raise RuntimeUserError(
             "CodeChanged",
             f"the code of task {task.name!r} in {reference.file or reference.module} has changed since this run "
-            "imported it, and a sync task with a time limit is imported again for each attempt: start another run.",
+            "imported it, and a task that runs in a process of its own is imported there again: start another run.",
         )
     return task
+
+
+def _import_main(how: Mapping[str, str]) -> None:
+    from multiprocessing.spawn import prepare
+
+    # A process that was forked when this was done finds it done.
+    if getattr(sys.modules["__main__"], "__name__", None) != _CHILDS_MAIN:
+        prepare(dict(how))
+        _call_it_main(sys.modules["__main__"])
 
 
 def _import(name: str, file: str | None) -> None:

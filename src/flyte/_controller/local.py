@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
@@ -46,6 +46,9 @@ from flyte.errors import ActionAbortedError, StoreError, TraceDoesNotAllowNested
 from flyte.models import ActionPhase
 from flyte.types._hashing import inputs_hash
 
+if TYPE_CHECKING:
+    from flyte._controller.isolation import Isolation
+
 
 class LocalController:
     """Executes one run. Lives on the engine's loop; `submit`, `submit_blocking` and the tracer work from anywhere."""
@@ -67,7 +70,8 @@ class LocalController:
         self._cache = RunCache(spec, self._ledger.journal, is_on=spec.use_cache, overwrite=spec.overwrite_cache)
         self._environment = ProcessEnvironment(spec.home, env_vars)
         self.output = RunOutput(spec)
-        self._bodies = Bodies(spec, self, threads, self._environment, self._recall, self.output)
+        isolation = _isolation(spec, env_vars or {}) if spec.isolated else None
+        self._bodies = Bodies(spec, self, threads, self._environment, self._recall, self.output, isolation)
         self._tasks_met: set[str] = set()
         self._open = OpenCalls()
         self.tracer = Tracer(self._ledger, self._loop)
@@ -91,6 +95,7 @@ class LocalController:
             reach("run.recorded")
             return outputs
         finally:
+            await self._bodies.close()
             self._environment.restore()
             self._cache.close()
             await self._ledger.journal.close()
@@ -270,6 +275,12 @@ class LocalController:
 
     async def _convert_on_thread(self, convert: Callable[[Any], Any], value: Any) -> Any:
         return await self._threads.run(partial(copy_context().run, convert, value))
+
+
+def _isolation(spec: LocalRunSpec, env_vars: Mapping[str, str]) -> Isolation:
+    from flyte._controller.isolation import Isolation
+
+    return Isolation(spec.home, spec.image_refs, env_vars)
 
 
 def _refusal(scope: ActionScope, parent: Attempt, task: Task) -> Exception:

@@ -33,6 +33,8 @@ class LocalRunSpec:
         run_base_dir: Parent of the folders its actions write to.
         raw_data_path: Prefix of offloaded data.
         storage: How stores are reached; None is what the environment says.
+        isolated: Each attempt runs in a process with the software of its image.
+        image_refs: Images of the configuration, by name.
     """
 
     run_id: int
@@ -49,6 +51,8 @@ class LocalRunSpec:
     use_cache: bool = True
     overwrite_cache: bool = False
     storage: Storage | None = None
+    isolated: bool = False
+    image_refs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_chosen_raw_data_path(self) -> bool:

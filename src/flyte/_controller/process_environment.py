@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flyte._authoring.secret import secrets_of
+from flyte._authoring.secret import Secret, secrets_of
 from flyte._store.secrets import SecretStore
 from flyte.errors import RuntimeUserError
 
@@ -69,18 +69,25 @@ class ProcessEnvironment:
                 raise RuntimeUserError(
                     "SecretNotFound",
                     f"task {task.name!r} wants the secret {secret.key!r} as a file in {secret.mount}, which local runs "
-                    "cannot give: read it from an environment variable, with `flyte.Secret(key, as_env_var=...)`.",
+                    "cannot give unless they are isolated: use `--isolated`, or read it from an environment variable, "
+                    "with `flyte.Secret(key, as_env_var=...)`.",
                 )
             variable = secret.as_env_var
             if variable is None or variable in os.environ:
                 continue
             value = self._secrets.load(secret.key, secret.group)
             if value is None:
-                group = f" --group {secret.group}" if secret.group else ""
-                raise RuntimeUserError(
-                    "SecretNotFound",
-                    f"task {task.name!r} needs the secret {secret.key!r}: set the environment variable {variable}, or "
-                    f"keep it on this machine with `flyte create secret {secret.key}{group}`.",
-                )
+                raise secret_not_found(task.name, secret)
             self._before.setdefault(variable, None)
             os.environ[variable] = os.fsdecode(value)
+
+
+def secret_not_found(task_name: str, secret: Secret) -> RuntimeUserError:
+    """The error for a secret that this machine does not have."""
+    group = f" --group {secret.group}" if secret.group else ""
+    variable = f"set the environment variable {secret.as_env_var}, or " if secret.mount is None else ""
+    return RuntimeUserError(
+        "SecretNotFound",
+        f"task {task_name!r} needs the secret {secret.key!r}: {variable}"
+        f"keep it on this machine with `flyte create secret {secret.key}{group}`.",
+    )

@@ -105,6 +105,8 @@ def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, opt
         use_cache=not options.disable_run_cache,
         overwrite_cache=options.overwrite_cache,
         storage=given_storage(),
+        isolated=options.isolated,
+        image_refs=dict(defaults.image_refs),
     )
 
 
@@ -131,6 +133,7 @@ def _new_run(
             "custom_context": dict(options.custom_context),
             "disable_run_cache": options.disable_run_cache,
             "overwrite_cache": options.overwrite_cache,
+            "isolated": options.isolated,
             "root_dir": str(defaults.root_dir.resolve()) if defaults.root_dir else None,
             "recovery": options.recovery,
         },

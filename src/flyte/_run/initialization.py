@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ class Settings:
         endpoint: The control plane that was configured; None for local runs.
         local: The section of the configuration; None before any was read.
         storage: How object stores are reached; None is what the environment says.
+        image_refs: What `Image.from_ref_name` stands for, by name.
     """
 
     org: str | None = None
@@ -36,6 +37,7 @@ class Settings:
     endpoint: str | None = None
     local: LocalConfig | None = None
     storage: Storage | None = None
+    image_refs: Mapping[str, str] = field(default_factory=dict)
     is_initialized: bool = False
 
 
@@ -112,7 +114,7 @@ class _Init:
             storage: How data in object stores is reached: an `S3`, `GCS`, `ABFS` or `Local` of `flyte.storage`, or a
                 plain `Storage` for all of them. Default is what the environment says.
             image_builder: For built images.
-            images: For built images.
+            images: What `Image.from_ref_name` stands for, by name, in isolated runs; any other run uses no image.
             image_registry: For built images.
             local_tracked: For local runs that report to a control plane.
             local_tracked_strict: For local runs that report to a control plane.
@@ -134,7 +136,6 @@ class _Init:
             client_credentials_secret=client_credentials_secret,
             http_proxy_url=http_proxy_url,
             image_builder=image_builder,
-            images=images,
             image_registry=image_registry,
             local_tracked=local_tracked,
             local_tracked_strict=local_tracked_strict,
@@ -146,7 +147,9 @@ class _Init:
                 "local_persistence=False is not possible: every run is recorded. Point FLYTE_HOME at a temporary "
                 "folder to keep nothing.",
             )
-        new = Settings(org, project, domain, root_dir, storage=_checked(storage), is_initialized=True)
+        new = Settings(
+            org, project, domain, root_dir, storage=_checked(storage), image_refs=images or {}, is_initialized=True
+        )
         _set(new, log_level, user_log_level, add_root=sync_local_sys_paths)
 
     async def aio(self, *args: Any, **kwargs: Any) -> None:
@@ -193,6 +196,7 @@ class _InitFromConfig:
                 endpoint=config.platform.endpoint,
                 local=config.local,
                 storage=_checked(storage),
+                image_refs=config.image.image_refs,
                 is_initialized=True,
             ),
             log_level,

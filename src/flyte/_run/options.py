@@ -34,6 +34,8 @@ class RunOptions:
     custom_context: Mapping[str, str] = field(default_factory=dict)
     disable_run_cache: bool = False
     overwrite_cache: bool = False
+    isolated: bool = False
+    """Each attempt runs in a process, with the software, the variables and the secrets of its environment."""
     recovery: Mapping[str, Any] | None = None
     """What the run takes over from an earlier one, as `Recovery.settings` says it."""
     served: Mapping[str, Any] = field(default_factory=dict)

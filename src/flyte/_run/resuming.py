@@ -215,6 +215,7 @@ def _options(run: StoredRun) -> RunOptions:
         custom_context=kept["custom_context"],
         disable_run_cache=kept["disable_run_cache"],
         overwrite_cache=kept["overwrite_cache"],
+        isolated=kept.get("isolated", False),
     )
 
 

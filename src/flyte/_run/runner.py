@@ -119,6 +119,7 @@ def with_runcontext(
     custom_context: Mapping[str, str] | None = None,
     overwrite_cache: bool = False,
     disable_run_cache: bool = False,
+    isolated: bool = False,
     copy_style: str = "loaded_modules",
     service_account: str | None = None,
     queue: str | None = None,
@@ -155,6 +156,8 @@ def with_runcontext(
         custom_context: What every action sees as `ctx().custom_context`.
         overwrite_cache: Cached tasks compute again, and what they return is kept in place of what was.
         disable_run_cache: No task of the run looks a result up or keeps one.
+        isolated: Each attempt runs in a process of its own, in the image of its task's environment, with its variables
+            and secrets. Not in the official release.
         copy_style: How code is bundled for a served run; a local run bundles none.
         service_account: For served runs; a local run warns that it has no use for it.
         queue: As `service_account`.
@@ -213,6 +216,7 @@ def with_runcontext(
             custom_context=custom_context or {},
             overwrite_cache=overwrite_cache,
             disable_run_cache=disable_run_cache,
+            isolated=isolated,
             served={option: value for option, value in served.items() if value is not None},
         )
     )

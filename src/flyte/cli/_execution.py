@@ -106,6 +106,7 @@ def runner_of(invocation: Invocation, settings: RunSettings) -> Runner:
             raw_data_path=settings.raw_data_path,
             env_vars=settings.env_vars,
             labels=settings.labels,
+            isolated=settings.isolated,
         )
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from None

@@ -66,6 +66,7 @@ class RunSettings:
     """The options of `flyte run`."""
 
     is_local: bool = False
+    isolated: bool = False
     name: str | None = None
     project: str | None = None
     domain: str | None = None

@@ -145,6 +145,9 @@ class RunGroup(FolderGroup):
     subcommand_metavar="FILE|DIR|hello TASK [INPUTS]...",
 )
 @click.option("--local", "is_local", is_flag=True, help="Run here, even with a control plane configured.")
+@click.option(
+    "--isolated", is_flag=True, help="Run each attempt in a process of its own, in the image of its environment."
+)
 @click.option("--name", help="Name of the run; a fresh one by default.")
 @click.option(
     "-e",

@@ -1,0 +1,202 @@
+"""Where an attempt in another process runs: in a process of its own, or beside others in a worker that is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from flyte._forks.client import ForkServer, Launched
+from flyte._forks.wire import send
+
+OUTPUT_GRACE_S = 1.0
+"""How long what was written to a pipe is waited for when the process is gone: something may have escaped its group."""
+
+Print = Callable[[str, str], object]
+"""Takes what was written: the name of the stream, and the text."""
+
+
+class Seat(Protocol):
+    """What the engine does with the process of an attempt."""
+
+    async def begin(self, connection: socket.socket) -> None:
+        """The attempt's process has the other end of its connection."""
+        ...
+
+    def returned(self) -> None:
+        """The attempt is over, and has said so."""
+        ...
+
+    def end(self) -> None:
+        """The attempt, and all it has started, is being ended. Safe to call at any time, more than once."""
+        ...
+
+    async def ended(self) -> None:
+        """What `end` began is done, and what the process wrote was read."""
+        ...
+
+    async def died(self) -> int:
+        """Its process has closed the connection before the attempt was over: the exit code, or minus a signal."""
+        ...
+
+
+class OwnProcess:
+    """A forked process, with pipes for what it, and whatever it starts, writes past Python's streams."""
+
+    def __init__(self, server: ForkServer, folder: str | None, print_text: Print) -> None:
+        self._server = server
+        self._folder = folder
+        self._print = print_text
+        self._launched: Launched | None = None
+        self._pipes: list[asyncio.Task[None]] = []
+
+    async def begin(self, connection: socket.socket) -> None:
+        """As `Seat` says.
+
+        Raises:
+            LaunchFailedError: the process cannot be forked.
+        """
+        writing: list[int] = []
+        try:
+            for name in ("stdout", "stderr"):
+                reading, other = os.pipe()
+                writing.append(other)
+                self._pipes.append(asyncio.ensure_future(_read_pipe(reading, name, self._print)))
+            self._launched = self._server.launch((connection.fileno(), *writing), self._folder)
+        finally:
+            for descriptor in writing:
+                os.close(descriptor)
+        await self._launched.started()
+
+    def returned(self) -> None:
+        """As `Seat` says: nothing, the process ends by itself."""
+
+    def end(self) -> None:
+        """As `Seat` says."""
+        if self._launched is not None:
+            self._launched.kill(signal.SIGKILL)
+
+    async def ended(self) -> None:
+        """As `Seat` says."""
+        if self._launched is not None:
+            await self._launched.wait()
+        if self._pipes:
+            _, unread = await asyncio.wait(self._pipes, timeout=OUTPUT_GRACE_S)
+            for pipe in unread:
+                pipe.cancel()
+
+    async def died(self) -> int:
+        """As `Seat` says."""
+        # What it has started may live on.
+        self.end()
+        await self.ended()
+        return -signal.SIGKILL if self._launched is None else await self._launched.wait()
+
+
+class WorkerSeat:
+    """A place in a worker. What the worker writes past Python's streams belongs to no attempt.
+
+    Args:
+        worker: Where it is.
+        is_async: An attempt at an async task, which can be cancelled; with any other, its worker has to end.
+    """
+
+    def __init__(self, worker: Worker, *, is_async: bool) -> None:
+        self._worker = worker
+        self._is_async = is_async
+        self._has_returned = False
+
+    async def begin(self, connection: socket.socket) -> None:
+        """As `Seat` says."""
+        await self._worker.attend(connection)
+
+    def returned(self) -> None:
+        """The attempt is over, and has said so."""
+        self._has_returned = True
+
+    def end(self) -> None:
+        """As `Seat` says. An async attempt is cancelled when its connection is closed, which follows."""
+        if not self._has_returned and not self._is_async:
+            self._worker.end()
+
+    async def ended(self) -> None:
+        """As `Seat` says."""
+        if self._worker.is_ending:
+            await self._worker.exit_code()
+
+    async def died(self) -> int:
+        """As `Seat` says."""
+        self._worker.end()
+        return await self._worker.exit_code()
+
+
+class Worker:
+    """A forked process that runs attempts until it is closed.
+
+    Attributes:
+        running: Attempts in it that are not waiting for calls they have made.
+        idle_since: When the last attempt left it, by the loop's clock, in seconds.
+        is_ending: It gets no further attempt.
+    """
+
+    def __init__(self, server: ForkServer) -> None:
+        self.running = 0
+        self.is_ending = False
+        self.idle_since = 0.0
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._launched = server.launch((theirs.fileno(),))
+        self._exit = asyncio.ensure_future(self._launched.wait())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process is gone."""
+        return self._exit.done()
+
+    async def attend(self, connection: socket.socket) -> None:
+        """It runs the attempt that comes by the other end of the connection.
+
+        Raises:
+            LaunchFailedError: its process cannot be forked.
+        """
+        await self._launched.started()
+        with suppress(OSError):
+            # Where it has just ended, the attempt sees its connection closed.
+            send(self._control, {}, (connection.fileno(),))
+
+    async def exit_code(self) -> int:
+        """How it ended, once it has."""
+        return await asyncio.shield(self._exit)
+
+    def end(self) -> None:
+        """It is being ended, with all that it has started."""
+        self.is_ending = True
+        self._launched.kill()
+
+    async def close(self) -> None:
+        """It has ended, with all that it has started."""
+        self.end()
+        await self.exit_code()
+        self._control.close()
+
+
+async def _read_pipe(descriptor: int, name: str, print_text: Print) -> None:
+    """Hands on what is written to a pipe, until nobody has it open for writing."""
+    loop = asyncio.get_running_loop()
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    try:
+        while data := await reader.read(1 << 16):
+            print_text(name, decoder.decode(data))
+        if rest := decoder.decode(b"", final=True):
+            print_text(name, rest)
+    finally:
+        transport.close()

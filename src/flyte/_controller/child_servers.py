@@ -1,0 +1,54 @@
+"""The fork servers of one run: one for each environment and module, few of them idle."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from flyte._forks.client import ForkServer, LaunchFailedError, ServerSpec
+
+MOST_IDLE = 4
+"""Servers without a process that are kept: each has its own copy of the packages in memory, some 50 MiB and more."""
+
+
+class ForkServers:
+    """Starts fork servers when they are first wanted. Lives on the engine's loop."""
+
+    def __init__(self) -> None:
+        self._servers: dict[ServerSpec, ForkServer] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def get(self, spec: ServerSpec) -> ForkServer:
+        """A running server for the spec. User code that ends it when it is loaded is loaded by each process instead.
+
+        Raises:
+            LaunchFailedError: no server could be started.
+            OSError: its interpreter cannot be run.
+        """
+        server = self._servers.pop(spec, None)
+        if server is None or server.has_ended:
+            self._end_idle()
+            server = ForkServer(spec)
+        # Last in the order of use.
+        self._servers[spec] = server
+        try:
+            await server.ready()
+        except LaunchFailedError:
+            if spec.preload is None:
+                raise
+            bare = self._servers[spec] = ForkServer(replace(spec, preload=None))
+            await bare.ready()
+            return bare
+        return server
+
+    async def close(self) -> None:
+        """No server is left, and nothing that one has forked."""
+        servers, self._servers = list(self._servers.values()), {}
+        await asyncio.gather(*(server.close() for server in servers), *self._closing)
+
+    def _end_idle(self) -> None:
+        idle = [spec for spec, server in self._servers.items() if not server.running and server.is_ready]
+        for spec in idle[: max(0, len(idle) - MOST_IDLE + 1)]:
+            closing = asyncio.ensure_future(self._servers.pop(spec).close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)

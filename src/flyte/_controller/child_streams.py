@@ -1,0 +1,76 @@
+"""Standard streams of a process of attempts: what is written to them goes to the engine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import IO, Any
+
+from flyte._context import current_scope
+from flyte._controller.child_controller import Channel, ChildController
+from flyte._controller.child_messages import Printed
+
+
+def all_to(channel: Channel) -> Callable[[], Channel | None]:
+    """Everything is of the one attempt behind a channel."""
+    return lambda: channel
+
+
+def by_scope() -> Channel | None:
+    """The channel of the attempt whose code runs here; None outside of any, on threads that user code starts."""
+    scope = current_scope()
+    controller = None if scope is None else scope.controller
+    return controller.channel if isinstance(controller, ChildController) else None
+
+
+class SentStream:
+    """Stands in for `sys.stdout` or `sys.stderr`, and sends what is written to it, a line or more at a time.
+
+    Args:
+        name: Of the two.
+        terminal: The stream it stands in for; what is of no attempt goes there, and so does all in a forked process.
+        channel_of: Whose output is written now.
+    """
+
+    def __init__(self, name: str, terminal: IO[str], channel_of: Callable[[], Channel | None]) -> None:
+        self._name = name
+        self._terminal = terminal
+        self._channel_of = channel_of
+        self._pid = os.getpid()
+        self._parts: dict[Channel, list[str]] = {}
+        self._lock = threading.RLock()
+
+    def write(self, text: str) -> int:
+        """Write `text`; returns its length."""
+        channel = self._channel_of()
+        if os.getpid() != self._pid or channel is None:
+            return self._terminal.write(text)
+        with self._lock:
+            self._parts.setdefault(channel, []).append(text)
+            if "\n" in text:
+                self.flush()
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of the texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """What was written is on its way."""
+        channel = self._channel_of()
+        if os.getpid() != self._pid or channel is None:
+            self._terminal.flush()
+        else:
+            self.end(channel)
+
+    def end(self, channel: Channel) -> None:
+        """What was written to a channel is on its way."""
+        with self._lock:
+            parts = self._parts.pop(channel, None)
+            if parts:
+                channel.send(Printed(self._name, "".join(parts)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._terminal, name)

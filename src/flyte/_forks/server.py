@@ -1,0 +1,194 @@
+"""The program of a fork server.
+
+It has one thread of the operating system, always: a fork then takes nothing with it that another thread was in the
+middle of. A module of the user's that starts threads when it is imported is therefore not kept: the server begins
+anew without it, and each process imports it for itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+from flyte._forks.wire import receive, send
+
+_OWNER_SEEN_EVERY_S = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+def main(requests: int, answers: int, start: dict[str, Any]) -> None:
+    """Serves until the owner is gone, and ends the process.
+
+    Args:
+        requests: Descriptor of the socket that the owner asks by.
+        answers: Descriptor of the socket that it is answered by.
+        start: `entry`, the function that a forked process calls with the descriptor it gets; and `preload`, with its
+            argument `preload_with`, that loads the user's code. Functions are named as `module:name`.
+    """
+    owner = os.getppid()
+    entry = _function(start["entry"])
+    if start.get("preload") and not _preload(start):
+        for descriptor in (requests, answers):
+            os.set_inheritable(descriptor, True)
+        os.execv(sys.executable, [*sys.orig_argv[:-1], json.dumps({**start, "preload": None})])
+    gc.collect()
+    # What is there now is never garbage: a collection in a forked process would copy its pages.
+    gc.freeze()
+    with suppress(EOFError, OSError):
+        _Server(socket.socket(fileno=requests), socket.socket(fileno=answers), entry, owner).serve()
+    os._exit(0)
+
+
+def _preload(start: dict[str, Any]) -> bool:
+    """Whether the user's code is loaded and has left one thread. What it raises, each process meets for itself."""
+    try:
+        _function(start["preload"])(start["preload_with"])
+    except BaseException:
+        return False
+    return _thread_count() == 1
+
+
+def _thread_count() -> int:
+    """Threads of this process, those of C libraries too; 2 where the system does not tell, which is never safe."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 2
+
+
+def _function(name: str) -> Callable[[Any], object]:
+    module, _, attribute = name.partition(":")
+    function: Callable[[Any], object] = getattr(import_module(module), attribute)
+    return function
+
+
+class _Server:
+    """Forks when it is told to, and tells how each process ended."""
+
+    def __init__(
+        self, requests: socket.socket, answers: socket.socket, entry: Callable[[Any], object], owner: int
+    ) -> None:
+        self._requests = requests
+        self._answers = answers
+        self._entry = entry
+        self._owner = owner
+        self._launches: dict[int, int] = {}
+        """Processes that are not waited for yet, with the number of their launch."""
+        self._woken, self._waker = os.pipe()
+        for descriptor in (self._woken, self._waker):
+            os.set_blocking(descriptor, False)
+
+    def serve(self) -> None:
+        """Serves until the owner is gone; then nothing that was forked is left.
+
+        Raises:
+            EOFError: the owner is gone.
+        """
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        selector = selectors.DefaultSelector()
+        selector.register(self._requests, selectors.EVENT_READ)
+        selector.register(self._woken, selectors.EVENT_READ)
+        send(self._answers, {"ready": os.getpid()})
+        try:
+            while os.getppid() == self._owner:
+                for key, _ in selector.select(_OWNER_SEEN_EVERY_S):
+                    if key.fileobj is self._requests:
+                        self._obey(*receive(self._requests))
+                    else:
+                        with suppress(BlockingIOError):
+                            while os.read(self._woken, 4096):
+                                pass
+                self._reap()
+        finally:
+            for pid in self._launches:
+                _kill_group(pid)
+
+    def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        if "kill" in message:
+            for pid, launch in self._launches.items():
+                if launch == message["kill"]:
+                    _kill_group(pid, message["signal"])
+            return
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            send(self._answers, {"launch": message["launch"], "failed": error.strerror or str(error)})
+            return
+        if pid == 0:
+            self._become(descriptors, message.get("folder"))
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._launches[pid] = message["launch"]
+        send(self._answers, {"launch": message["launch"], "pid": pid})
+
+    def _reap(self) -> None:
+        while self._launches:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return
+            # As long as its leader is not waited for, the group's number is not given to another one.
+            if ended.si_pid in self._launches:
+                _kill_group(ended.si_pid)
+            _, status = os.waitpid(ended.si_pid, 0)
+            launch = self._launches.pop(ended.si_pid, None)
+            if launch is not None:
+                send(self._answers, {"launch": launch, "exit": os.waitstatus_to_exitcode(status)})
+
+    def _become(self, descriptors: list[int], folder: str | None) -> None:
+        """In the forked process: it runs the entry with the first descriptor; the others are its standard streams."""
+        code = 1
+        try:
+            os.setsid()
+            _end_with_parent()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for descriptor in (self._woken, self._waker):
+                os.close(descriptor)
+            self._requests.close()
+            self._answers.close()
+            connection, *streams = descriptors
+            for number, stream in enumerate(streams, start=1):
+                os.dup2(stream, number)
+                os.close(stream)
+            if folder is not None:
+                os.chdir(folder)
+            _seed_chance()
+            self._entry(connection)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+
+def _kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _end_with_parent() -> None:
+    """This process is killed when its fork server is, however that ends."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _seed_chance() -> None:
+    """Each process has its own random numbers; Python's own module sees to itself, numpy's does not."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()

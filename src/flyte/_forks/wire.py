@@ -1,0 +1,60 @@
+"""What an owner and its fork server tell each other: JSON, each behind its length, file descriptors beside it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from typing import Any
+
+_LENGTH = struct.Struct(">I")
+_MOST_DESCRIPTORS = 8
+
+LENGTH_BYTES = _LENGTH.size
+
+
+def send(connection: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    """The message and copies of the descriptors are on their way. Blocks, on a socket that does."""
+    head, body = framed(message)
+    if descriptors:
+        socket.send_fds(connection, [head], descriptors)
+    else:
+        connection.sendall(head)
+    connection.sendall(body)
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The next message, and the descriptors that came with it.
+
+    Raises:
+        EOFError: the other side has gone.
+    """
+    head, descriptors, _, _ = socket.recv_fds(connection, LENGTH_BYTES, _MOST_DESCRIPTORS)
+    head += _read(connection, LENGTH_BYTES - len(head)) if head else b""
+    if not head:
+        raise EOFError
+    message: dict[str, Any] = json.loads(_read(connection, length_of(head)))
+    return message, descriptors
+
+
+def framed(message: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The message as it travels: its length, and itself."""
+    body = json.dumps(message).encode()
+    return _LENGTH.pack(len(body)), body
+
+
+def length_of(head: bytes) -> int:
+    """How many bytes follow the first `LENGTH_BYTES` of a message."""
+    length: int = _LENGTH.unpack(head)[0]
+    return length
+
+
+def _read(connection: socket.socket, count: int) -> bytes:
+    parts = []
+    while count:
+        part = connection.recv(count)
+        if not part:
+            raise EOFError
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
