@@ -174,8 +174,9 @@ class Site:
 
     def _install_whole(self, layer: Project, options: list[str], secrets: dict[str, str]) -> None:
         if layer.install_mode == "install_project":
-            project = self._copy_of_project(layer.manifest.parent)
-            self.uv.install([str(project)], arguments=[*options, "--no-deps"], secrets=secrets)
+            folder = layer.manifest.resolve().parent
+            project = self._copy_of_project(folder)
+            self.uv.install([str(project)], arguments=[*options, "--no-deps"], secrets=secrets, folder=folder)
 
     def _install_script(self, layer: UVScript) -> None:
         self.say(f"installing what {layer.script} names")
