@@ -29,6 +29,12 @@ def is_running_python(image: Image) -> bool:
     return image.base_image == f"{DEFAULT_IMAGE}:py{dotted(running_python())}-v{__version__}"
 
 
+def is_python_alone(image: Image) -> bool:
+    """The base is Python and perhaps Flyte, as `Image.from_debian_base` has it."""
+    base = image.base_image or ""
+    return _FLYTE.fullmatch(base) is not None or (base.endswith("-slim-bookworm") and base.startswith("python:"))
+
+
 def python_version_of_base(image: Image) -> str:
     """The version of Python in the base, as `3.12`.
 
@@ -69,6 +75,12 @@ def check_platform(image: Image) -> None:
             f"software of the machine it is on. Leave platform= out, or build with Docker: "
             f"`flyte build --image-builder docker`."
         )
+
+
+def this_docker_platform(image: Image) -> str:
+    """What Docker calls this machine, if the image is for such; else the first one it is for."""
+    this_machine = _MACHINES.get(os.uname().machine)
+    return this_machine if this_machine in image.platform else image.platform[0]
 
 
 def this_platform() -> str:

@@ -27,7 +27,7 @@ def secret_values(layer: Layer, home: Path) -> dict[str, str]:
         ImageBuildError: one is in neither, or is asked for as a file.
         StoreError: the secrets of this machine may be read by others.
     """
-    return {_variable(secret, layer): _value(secret, layer, home) for secret in secrets_of_layer(layer)}
+    return {_variable(secret, layer): value_of_secret(secret, layer, home) for secret in secrets_of_layer(layer)}
 
 
 def _variable(secret: Secret, layer: Layer) -> str:
@@ -39,18 +39,28 @@ def _variable(secret: Secret, layer: Layer) -> str:
     return secret.as_env_var
 
 
-def _value(secret: Secret, layer: Layer, home: Path) -> str:
-    value = os.environ.get(secret.as_env_var or "")
+def value_of_secret(secret: Secret, layer: Layer, home: Path) -> str:
+    """The value of one secret.
+
+    Raises:
+        ImageBuildError: it is neither in the environment nor kept on this machine.
+        StoreError: the secrets of this machine may be read by others.
+    """
+    value = os.environ.get(secret.as_env_var) if secret.as_env_var else None
     if value is not None:
         return value
     kept = SecretStore(home).load(secret.key, secret.group)
     if kept is None:
         group = f" --group {secret.group}" if secret.group else ""
         raise ImageBuildError(
-            f"image layer {layer.kind} needs the secret {secret.key!r}: set the environment variable "
-            f"{secret.as_env_var}, or keep it on this machine with `flyte create secret {secret.key}{group}`."
+            f"image layer {layer.kind} needs the secret {secret.key!r}: {_variable_to_set(secret)}keep it on this "
+            f"machine with `flyte create secret {secret.key}{group}`."
         )
     return os.fsdecode(kept)
+
+
+def _variable_to_set(secret: Secret) -> str:
+    return f"set the environment variable {secret.as_env_var}, or " if secret.as_env_var else ""
 
 
 def hidden(text: str, secrets: Mapping[str, str] | Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ class BuiltRecord:
     name: str
     python_version: str
     flyte_version: str
+    flyte_digest: str
     layers: tuple[str, ...]
     env_vars: dict[str, str]
     working_dir: str | None
@@ -127,6 +129,12 @@ def load_record(home: Path, key: str) -> BuiltRecord | None:
         return None
     # The interpreter is a link to the one it was made from.
     return record if (path.parent / record.attempt / "bin" / "python").exists() else None
+
+
+def note_use(home: Path, key: str) -> None:
+    """The time of the note says that the environment was asked for now."""
+    with suppress(OSError):
+        os.utime(environment_folder(home, key) / RECORD)
 
 
 def load_environment(home: Path, key: str) -> Environment | None:

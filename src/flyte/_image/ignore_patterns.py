@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from flyte._authoring.image_layers import DockerIgnore, Layer
+
 
 class IgnorePatterns:
     """Patterns in their order; the last that fits a path decides. They are relative to each folder that is copied."""
@@ -26,6 +28,11 @@ class IgnorePatterns:
             if pattern.fullmatch(relative):
                 is_out = not is_exception
         return is_out
+
+
+def patterns_of(layers: Sequence[Layer]) -> IgnorePatterns:
+    """What the layers of an image leave out of the folders they copy."""
+    return IgnorePatterns.of_files([layer.path for layer in layers if isinstance(layer, DockerIgnore)])
 
 
 def _rule(line: str) -> tuple[re.Pattern[str], bool]:

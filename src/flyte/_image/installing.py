@@ -9,7 +9,6 @@ from pathlib import Path
 
 from flyte._authoring.image_layers import (
     Commands,
-    DockerIgnore,
     EnvVars,
     Layer,
     PipPackages,
@@ -58,6 +57,7 @@ class Site:
     env_vars: dict[str, str] = field(default_factory=dict)
     working_dir: str | None = None
     has_sources: bool = False
+    copied_projects: int = 0
 
     @property
     def root(self) -> Path:
@@ -119,7 +119,8 @@ class Site:
         return with_absolute_path(package, folder, copy)
 
     def _copy_of_project(self, folder: Path) -> Path:
-        target = self.folder / _TOOLS / folder.resolve().name
+        self.copied_projects += 1
+        target = self.folder / _TOOLS / f"projects-{self.copied_projects}" / folder.resolve().name
         copy_folder(folder, target, _NOTHING_IGNORED)
         return target
 
@@ -148,16 +149,9 @@ class Site:
         folder = self.folder / _TOOLS / "project"
         copy_file(manifest, folder / "pyproject.toml")
         copy_file(lock, folder / "uv.lock")
-        command: list[str | Path] = [
-            uv_program(),
-            "export",
-            "--frozen",
-            "--quiet",
-            "--no-emit-project",
-            "--python",
-            self.uv.python,
-        ]
-        finished = run([*command, *chosen], variables=building_variables(secrets), folder=folder)
+        options = ("--frozen", "--quiet", "--no-emit-project", "--python")
+        command: list[str | Path] = [uv_program(), "export", *options, self.uv.python, *chosen]
+        finished = run(command, variables=building_variables(secrets), folder=folder)
         if finished.return_code:
             raise ImageBuildError(failure_text(f"{lock.absolute()} cannot be read", finished, secrets))
         return finished.output.splitlines()
@@ -229,11 +223,6 @@ def install_own_package(uv: Uv, tools: Path) -> None:
         if uv.try_install(arguments=["-c", pins, *network]):
             return
     uv.install([])
-
-
-def patterns_of(layers: tuple[Layer, ...]) -> IgnorePatterns:
-    """What no layer copies."""
-    return IgnorePatterns.of_files([layer.path for layer in layers if isinstance(layer, DockerIgnore)])
 
 
 def tools_of(folder: Path) -> Path:

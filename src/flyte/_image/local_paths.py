@@ -50,8 +50,13 @@ def _absolute(argument: str, folder: Path) -> str:
 
 def digests_of_arguments(extra_args: str | None, folder: Path) -> list[str]:
     """What the files and folders that arguments name hold."""
+    return [_digest(path) for path in paths_in_arguments(extra_args, folder)]
+
+
+def paths_in_arguments(extra_args: str | None, folder: Path) -> list[Path]:
+    """The files and folders that arguments name."""
     named = (argument.rpartition("=")[2] for argument in absolute_arguments(extra_args, folder))
-    return [_digest(Path(each)) for each in named if each.startswith("/") and Path(each).exists()]
+    return [Path(each) for each in named if each.startswith("/") and Path(each).exists()]
 
 
 def digests_of_requirements(requirements: tuple[str, ...], folder: Path) -> list[str]:
@@ -61,8 +66,13 @@ def digests_of_requirements(requirements: tuple[str, ...], folder: Path) -> list
 
 
 def digests_of_file(file: Path) -> list[str]:
-    """What the files hold that a requirements file names: wheels, and further files of requirements and constraints."""
-    return [_digest(path) for path in _named_in(file, set())]
+    """What the files hold that a requirements file names."""
+    return [_digest(path) for path in paths_named_in(file)]
+
+
+def paths_named_in(file: Path) -> Iterator[Path]:
+    """What a requirements file names: wheels, projects, and further files of requirements and constraints."""
+    yield from _named_in(file, set())
 
 
 def _named_in(file: Path, seen: set[Path]) -> Iterator[Path]:

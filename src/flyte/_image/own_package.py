@@ -62,7 +62,7 @@ def ensure_own_wheel(images: Path) -> Path:
     folder = images / _WHEELS / own_digest()[:16]
     wheel = folder / f"{NAME}-{__version__}-py3-none-any.whl"
     if not wheel.exists():
-        write_atomically(wheel, _wheel())
+        write_atomically(wheel, wheel_bytes())
     return wheel
 
 
@@ -71,7 +71,12 @@ def own_requirement(wheel: Path) -> str:
     return f"{NAME} @ {wheel.as_uri()}"
 
 
-def _wheel() -> bytes:
+def wheel_bytes() -> bytes:
+    """A wheel of this package.
+
+    Raises:
+        ImageBuildError: as in `ensure_own_wheel`.
+    """
     import zipfile
 
     info = f"{NAME}-{__version__}.dist-info"

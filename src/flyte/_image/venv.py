@@ -31,6 +31,7 @@ from flyte._image.environment import (
     environment_folder,
     load_environment,
     load_record,
+    note_use,
     running_environment,
 )
 from flyte._image.keys import environment_key
@@ -127,6 +128,7 @@ def build_plan(plan: Plan, *, home: Path, force: bool, say: Say) -> Environment:
     if plan.image is None or plan.key is None:
         return running_environment()
     if not force and (found := load_environment(home, plan.key)):
+        note_use(home, plan.key)
         return found
     with build_lock(home, plan.key, say):
         if not force and (found := load_environment(home, plan.key)):
@@ -184,8 +186,9 @@ def _build(image: Image, python_version: str, key: str, home: Path, say: Say) ->
 def _filled(
     image: Image, python_version: str, key: str, home: Path, folder: Path, say: Say, started: float
 ) -> BuiltRecord:
-    from flyte._image.installing import Site, install_own_package, patterns_of, tools_of
-    from flyte._image.own_package import check_own_package, ensure_own_wheel, own_requirement
+    from flyte._image.ignore_patterns import patterns_of
+    from flyte._image.installing import Site, install_own_package, tools_of
+    from flyte._image.own_package import check_own_package, ensure_own_wheel, own_digest, own_requirement
     from flyte._image.uv_calls import Uv, make_environment
 
     say(f"making an environment with Python {python_version}")
@@ -209,6 +212,7 @@ def _filled(
         name=image.name or "",
         python_version=python_version,
         flyte_version=__version__,
+        flyte_digest=own_digest(),
         layers=tuple(layer.kind for layer in image._layers if not isinstance(layer, DockerIgnore | BakedCode)),
         env_vars=site.env_vars,
         working_dir=working_dir,
