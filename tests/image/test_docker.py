@@ -19,6 +19,7 @@ from tests.image.conftest import image
 from tests.image.wheels import write_wheel
 
 OWN = f"/opt/flyte/{OWN_WHEEL}"
+HOME = "/root"
 CACHE = "--mount=type=cache,target=/var/cache/uv,sharing=locked"
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
@@ -86,10 +87,10 @@ def test_each_layer_has_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         f'COPY ["files/4/{tmp_path.name}", "/opt/files/4/{tmp_path.name}"]',
         f"RUN {CACHE} uv pip install {OWN} --no-deps /opt/files/4/{tmp_path.name}",
         'ENV A="dark \\"\\$HOME\\" \\\\"',
-        "WORKDIR /root/app",
-        'COPY ["files/5/shapes", "/root/app/shapes"]',
-        'ENV PYTHONPATH="/root/app"',
-        'COPY ["files/6/a.txt", "/root/app/conf/a.txt"]',
+        f"WORKDIR {HOME}/app",
+        f'COPY ["files/5/shapes", "{HOME}/app/shapes"]',
+        f'ENV PYTHONPATH="{HOME}/app"',
+        f'COPY ["files/6/a.txt", "{HOME}/app/conf/a.txt"]',
         "RUN echo $HOME",
         'RUN ["/bin/sh", "-c", "echo one\\necho two"]',
     ]
