@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from flyte._authoring.triggers import Trigger as Trigger
     from flyte._authoring.triggers import TriggerTime as TriggerTime
     from flyte._context import ctx as ctx
+    from flyte._image.building import ImageBuild as ImageBuild
+    from flyte._image.building import build as build
+    from flyte._image.building import build_images as build_images
     from flyte._logging import logger as logger
     from flyte._logging import system_logger as system_logger
     from flyte._run import init as init
@@ -85,6 +88,7 @@ _MODULES = {
     "_authoring.trace": "trace",
     "_authoring.triggers": "Cron FixedRate Trigger TriggerTime",
     "_context": "ctx",
+    "_image.building": "ImageBuild build build_images",
     "_logging": "logger system_logger",
     "_run": "init init_from_config rerun resume run with_runcontext",
     "models": "BaseCheckpoint Checkpoint",
@@ -113,6 +117,7 @@ __all__ = [
     "Environment",
     "FixedRate",
     "Image",
+    "ImageBuild",
     "Link",
     "Neuron",
     "PodTemplate",
@@ -128,6 +133,8 @@ __all__ = [
     "Trigger",
     "TriggerTime",
     "__version__",
+    "build",
+    "build_images",
     "ctx",
     "custom_context",
     "get_custom_context",

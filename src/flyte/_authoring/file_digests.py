@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flyte.errors import ImageBuildError
 
-_SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
+SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 
 
 def digest_of_file(path: Path) -> str:
@@ -43,6 +43,6 @@ def digest_of_folder(folder: Path) -> str:
 def _files_below(folder: Path) -> list[Path]:
     found = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
+        folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS]
         found += [Path(parent, name) for name in files]
     return sorted(found)

@@ -57,6 +57,26 @@ def delete_local_cache() -> None:
     clear_kept(current_invocation().output)
 
 
+@delete.command(cls=Command, name="image")
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@click.option("--unused", "is_unused", is_flag=True, help="Those that an earlier version or state of flyte has built.")
+@click.option("--older-than", type=duration, metavar="DURATION", help="Those last used longer ago, for example 30d.")
+@click.option("--all", "is_all", is_flag=True, help="All of them.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete_image(
+    keys: tuple[str, ...], is_unused: bool, older_than: timedelta | None, is_all: bool, dry_run: bool, yes: bool
+) -> None:
+    """Delete images that were built as environments of this machine, and what killed builds have left."""
+    from flyte.cli._image_views import ImageDeletion, delete_images
+
+    if bool(keys) == (is_unused or is_all or older_than is not None):
+        raise click.UsageError(
+            "say which images to delete: name their keys, or select some with --unused and --older-than, or --all."
+        )
+    delete_images(ImageDeletion(keys, is_unused, older_than, is_all, dry_run, yes), current_invocation().output)
+
+
 @delete.command(cls=Command, name="run")
 @click.argument("names", metavar="[RUN]...", nargs=-1)
 @click.option("--older-than", type=duration, metavar="DURATION", help="Runs that ended longer ago, for example 30d.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flyte.cli._errors import CommandError
 
 if TYPE_CHECKING:
-    from flyte import TaskTemplate
+    from flyte import Environment, TaskTemplate
 
     Task = TaskTemplate[Any, Any, Any]
 
@@ -60,6 +60,22 @@ def load_tasks(file: Path, root: Path | None = None) -> dict[str, Task]:
             f"{file} has no tasks. A task is a function decorated with `@env.task`, where env is a TaskEnvironment."
         )
     return dict(sorted(tasks.items()))
+
+
+def load_environments(file: Path, root: Path | None = None) -> dict[str, Environment]:
+    """The environments of a file, by the name of the module's attribute that holds each; there may be none.
+
+    Args:
+        file: As in `load_tasks`.
+        root: As in `load_tasks`.
+
+    Raises:
+        CommandError: the file cannot be imported.
+    """
+    from flyte._authoring.environment import Environment
+
+    found = {name: value for name, value in vars(load_module(file, root)).items() if isinstance(value, Environment)}
+    return dict(sorted(found.items()))
 
 
 def load_module(file: Path, root: Path | None = None) -> ModuleType:

@@ -223,6 +223,19 @@ def get_secret() -> None:
     show_secrets(current_invocation().output)
 
 
+@get.command(cls=Command, name="image")
+@click.argument("key", required=False)
+def get_image(key: str | None) -> None:
+    """List the images that were built as environments of this machine, newest first; with KEY, show one of them."""
+    from flyte.cli._image_views import show_image, show_images
+
+    output = current_invocation().output
+    if key is not None:
+        show_image(key, output)
+    else:
+        show_images(output)
+
+
 @get.command(cls=Command, name="config")
 def get_config() -> None:
     """Show the configuration in force, and where it comes from."""

@@ -13,7 +13,6 @@ from flyte.cli._commands import RootGroup, refused
 from flyte.cli._invocation import Invocation, OutputFormat
 
 _ABSENT = (
-    "build",
     "deploy",
     "edit",
     "prefetch",
@@ -38,6 +37,7 @@ def _help_settings() -> dict[str, object]:
     cls=RootGroup,
     members={
         "abort": "flyte.cli._abort:abort",
+        "build": "flyte.cli._build:build",
         "create": "flyte.cli._create:create",
         "delete": "flyte.cli._delete:delete",
         "explain": "flyte.cli._explain:explain",
@@ -80,7 +80,7 @@ def _help_settings() -> dict[str, object]:
 )
 @refused("--insecure", takes_value=False, why=_NOT_SERVED)
 @refused("--auth-type", why=_NOT_SERVED)
-@refused("--image-builder", "--builder", why="has no use yet: images are declared in this release, and not built.")
+@refused("--image-builder", "--builder", why="is an option of `flyte build` here: write it there.")
 @refused("--log-format", why="is not there yet: logs are plain lines on stderr.")
 @refused("--reset-root-logger", takes_value=False, why="is not there yet: the root logger stays as it is.")
 @click.pass_context
