@@ -136,6 +136,8 @@ class ChildProcesses:
     async def _placement(self, call: Call, reference: TaskReference) -> Placement:
         if self._isolation is None:
             return placement_here(reference)
+        if (known := self._isolation.known_placement(call.task, reference)) is not None:
+            return known
         placement: Placement = await self.threads.run(partial(self._isolation.placement, call.task, reference))
         return placement
 

@@ -76,6 +76,12 @@ class Isolation:
         self._secrets = SecretStore(home)
         self._secrets_folder: Path | None = None
         self._lock = threading.Lock()
+        self._known: dict[Any, tuple[Any, Placement]] = {}
+
+    def known_placement(self, task: Any, reference: TaskReference) -> Placement | None:
+        """What `placement` has said before of this task or one like it; None when it has not."""
+        _, placement = self._known.get(_key(task, reference), (None, None))
+        return placement
 
     def placement(self, task: Any, reference: TaskReference) -> Placement:
         """Where an attempt at `task` runs; its environment is built first, where it is not there. Blocks.
@@ -84,6 +90,12 @@ class Isolation:
             ImageBuildError: there can be no such environment, or it could not be built.
             RuntimeUserError: code `SecretNotFound`; a secret it needs is not on this machine.
         """
+        placement = self._find(task, reference)
+        # The image is kept, for its identity is the key.
+        self._known[_key(task, reference)] = (task.image, placement)
+        return placement
+
+    def _find(self, task: Any, reference: TaskReference) -> Placement:
         from flyte._image.venv import ensure_environment
 
         environment = ensure_environment(task.image, home=self._home, image_refs=self._image_refs)
@@ -147,6 +159,11 @@ class Isolation:
                 with os.fdopen(descriptor, "wb") as opened:
                     opened.write(value)
             return file
+
+
+def _key(task: Any, reference: TaskReference) -> Any:
+    variables = tuple(sorted((task.env_vars or {}).items()))
+    return id(task.image), variables, secrets_of(task.secrets), task.reusable, reference.module, reference.is_whole
 
 
 def user_path() -> tuple[str, ...]:
