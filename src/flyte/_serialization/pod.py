@@ -67,9 +67,8 @@ def _merged(primary: dict[str, Any], container: Container) -> dict[str, Any]:
             resources[kind] = (resources.get(kind) or {}) | {_resource_name(each): each.value for each in entries}
     if resources:
         changes["resources"] = resources
-    variables = [{"name": each.key, "value": each.value} for each in container.env] + (primary.get("env") or [])
-    if variables:
-        changes["env"] = variables
+    of_task = [{"name": each.key, "value": each.value} for each in container.env]
+    changes["env"] = of_task + (primary.get("env") or [])
     return changes
 
 

@@ -12,13 +12,16 @@ from flyte._authoring.resources import Resources
 
 _Entry = ResourcesMessage.ResourceEntry
 
-_CLASSES: dict[DeviceClass, GPUAccelerator.DeviceClass] = {
+_APPLE_SILICON = 5
+"""A device class that the oldest `flyteidl2` taken has no name for."""
+
+_CLASSES: dict[DeviceClass, int] = {
     "GPU": GPUAccelerator.NVIDIA_GPU,
     "TPU": GPUAccelerator.GOOGLE_TPU,
     "NEURON": GPUAccelerator.AMAZON_NEURON,
     "AMD_GPU": GPUAccelerator.AMD_GPU,
     "HABANA_GAUDI": GPUAccelerator.HABANA_GAUDI,
-    "APPLE_SILICON": GPUAccelerator.APPLE_SILICON,
+    "APPLE_SILICON": _APPLE_SILICON,
 }
 
 _NODE_LABELS = {

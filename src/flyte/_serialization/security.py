@@ -12,10 +12,10 @@ from flyte._authoring.task import TaskTemplate
 
 
 def security_of(task: TaskTemplate[Any, Any, Any]) -> SecurityContext | None:
-    """Both; None when there is neither."""
-    secrets = [message for secret in secrets_of(task.secrets) for message in _messages(secret)]
-    if not secrets and not task.service_account:
+    """Both; None when neither was said."""
+    if task.secrets is None and not task.service_account:
         return None
+    secrets = [message for secret in secrets_of(task.secrets) for message in _messages(secret)]
     identity = Identity(k8s_service_account=task.service_account) if task.service_account else None
     return SecurityContext(run_as=identity, secrets=secrets)
 
