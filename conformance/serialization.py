@@ -158,7 +158,7 @@ def compare(ours: dict[str, Any], official: dict[str, Any]) -> Comparison:
     """Each field of each task; both by the name of the task."""
     equal, differences = 0, []
     for task in sorted(ours.keys() | official.keys()):
-        here, there = dict(fields_of(ours.get(task, {}))), dict(fields_of(official.get(task, {})))
+        here, there = ({} if task not in side else dict(fields_of(side[task])) for side in (ours, official))
         for field in sorted(here.keys() | there.keys()):
             pair = here.get(field, ABSENT), there.get(field, ABSENT)
             if pair[0] == pair[1]:
