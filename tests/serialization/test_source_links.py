@@ -88,3 +88,11 @@ def test_machine_without_git_has_no_pages(tmp_path: Path, monkeypatch: pytest.Mo
     file = repository(tmp_path, "git@github.com:acme/digits.git")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert link_to_source(str(file), 3) is None
+
+
+def test_staged_file_of_a_repository_without_commits_has_no_page(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "remote", "add", "origin", "git@github.com:acme/digits.git")
+    (tmp_path / "x.py").write_text("")
+    git(tmp_path, "add", ".")
+    assert link_to_source(str(tmp_path / "x.py"), 1) is None

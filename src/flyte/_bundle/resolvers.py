@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,8 +75,8 @@ def _place_of(task: TaskTemplate[Any, Any, Any], root: Path) -> tuple[ModuleType
     """The module that holds the task, and the variable it is held in: where its function is from, else any of ours."""
     declared_in = sys.modules.get(getattr(_function_of(task), "__module__", None) or "")
     roots = (f"{root.absolute()}{os.sep}", f"{root.resolve()}{os.sep}")
-    ours = [module for module in list(sys.modules.values()) if _is_below(module, roots) and module is not declared_in]
-    for module in ([declared_in] if declared_in else []) + ours:
+    ours = (module for module in list(sys.modules.values()) if _is_below(module, roots) and module is not declared_in)
+    for module in chain([declared_in] if declared_in else [], ours):
         for is_it in (_is_same, _has_same_function):
             if (variable := _variable_of(task, module, is_it)) is not None:
                 return module, variable

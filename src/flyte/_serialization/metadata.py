@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flyteidl2.common.identifier_pb2 import RunIdentifier
 from flyteidl2.core.literals_pb2 import Backoff as BackoffMessage
@@ -22,6 +25,9 @@ from flyte._version import __version__
 from flyte.models import CodeBundle, SerializationContext
 
 _BY_CODE = Cache("auto")
+_versions: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
+_reading = Lock()
+"""Held while source is parsed: in CPython 3.11, threads that parse at once may all fail."""
 
 
 def metadata_of(task: TaskTemplate[Any, Any, Any], context: SerializationContext) -> TaskMetadata:
@@ -61,15 +67,27 @@ def discovery_version(task: TaskTemplate[Any, Any, Any], context: SerializationC
     bundle = context.code_bundle
     if bundle is not None and is_pickled(bundle):
         return bundle.computed_version
-    function = getattr(task, "func", None)
-    parameters = VersionParameters(func=function, image=task.image, code_bundle=bundle)
     if task.cache.is_enabled():
-        return task.cache.get_version(parameters)
+        return task.cache_version
+    return _version_of_code(task)
+
+
+def _version_of_code(task: TaskTemplate[Any, Any, Any]) -> str:
+    function = getattr(task, "func", None)
     if function is None:
         return ""
+    with _reading:
+        if (version := _versions.get(function)) is None:
+            version = _versions[function] = _read_version(task, function)
+        return version
+
+
+def _read_version(task: TaskTemplate[Any, Any, Any], function: Callable[..., Any]) -> str:
     try:
-        return _BY_CODE.get_version(parameters)
-    except ValueError:
+        return _BY_CODE.get_version(VersionParameters(func=function, image=task.image))
+    except ValueError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
         # The source is in no file; what it compiled to is.
         return task.code_version
 

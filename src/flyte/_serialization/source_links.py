@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 _PATHS = {"github.com": "blob", "gitlab.com": "-/blob"}
 """What stands between the address of a repository and a commit, by host."""
+_COMMIT = "# branch.oid "
+_NO_COMMIT = "(initial)"
 _TIME_LIMIT_S = 5
 
 
@@ -21,20 +23,26 @@ def link_to_source(file: str, line: int) -> str | None:
     path = _git(folder, "ls-files", "--full-name", "--", file)
     if not path:
         return None
-    commit, remote = _git(folder, "rev-parse", "HEAD"), _repository_page(_remote(folder))
-    if not commit or remote is None:
+    remote = _repository_page(_remote(folder))
+    # The commit, the branch, and the file if it has changed: a line each.
+    state = (
+        _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", file) or ""
+    ).splitlines()
+    commits = [each.removeprefix(_COMMIT) for each in state if each.startswith(_COMMIT)]
+    if remote is None or not commits or commits == [_NO_COMMIT]:
         return None
     host, page = remote
-    link = f"{page}/{_PATHS[host]}/{commit}/{quote(path)}"
-    return link if _git(folder, "status", "--porcelain", "--", file) else f"{link}#L{line}"
+    link = f"{page}/{_PATHS[host]}/{commits[0]}/{quote(path)}"
+    is_changed = any(not each.startswith("#") for each in state)
+    return link if is_changed else f"{link}#L{line}"
 
 
 def _remote(folder: str) -> str:
+    origin = _git(folder, "remote", "get-url", "--push", "origin")
+    if origin is not None:
+        return origin
     names = (_git(folder, "remote") or "").split()
-    if not names:
-        return ""
-    name = "origin" if "origin" in names else min(names)
-    return _git(folder, "remote", "get-url", "--push", name) or ""
+    return _git(folder, "remote", "get-url", "--push", min(names)) or "" if names else ""
 
 
 def _repository_page(remote: str) -> tuple[str, str] | None:
