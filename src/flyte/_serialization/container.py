@@ -9,7 +9,7 @@ from flyteidl2.core.tasks_pb2 import Container
 
 from flyte._authoring.task import TaskTemplate
 from flyte._serialization.entry_point import arguments_of
-from flyte._serialization.image_cache import image_uri
+from flyte._serialization.images import image_uri
 from flyte._serialization.resources import resources_of
 from flyte.models import SerializationContext
 

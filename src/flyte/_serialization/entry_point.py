@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flyte._authoring.function_task import AsyncFunctionTaskTemplate
+from flyte._authoring.image_cache import ImageCache
 from flyte._authoring.task import TaskTemplate
 from flyte._bundle.resolvers import DefaultTaskResolver
-from flyte._serialization.image_cache import ImageCache
 from flyte.errors import RuntimeUserError
 from flyte.models import CodeBundle, SerializationContext
 

@@ -8,11 +8,8 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from flyte._authoring.task import TaskTemplate
 from flyte.errors import RuntimeUserError
-from flyte.models import SerializationContext
 
 
 @dataclass(frozen=True)
@@ -56,28 +53,3 @@ class ImageCache:
                 f"--image-cache {text[:40]!r} is no image cache (base64 of gzip of JSON with 'image_lookup'): "
                 f"{type(error).__name__}: {error}",
             ) from error
-
-
-def image_uri(task: TaskTemplate[Any, Any, Any], context: SerializationContext) -> str:
-    """The address of the image that the task runs in: as built for its environment, else as declared.
-
-    Empty for a task that has none.
-
-    Raises:
-        RuntimeUserError: code `MissingEnvironment`; images were built, and not the one of this environment.
-        ImageBuildError: the image has no address.
-    """
-    cache, environment = context.image_cache, task.parent_env_name
-    if cache is not None and environment in cache.image_lookup:
-        return str(cache.image_lookup[environment])
-    if task.image is None:
-        return ""
-    if cache is not None and (task.image._layers or task.image._ref_name):
-        built = ", ".join(sorted(cache.image_lookup)) or "none"
-        raise RuntimeUserError(
-            "MissingEnvironment",
-            f"task {task.name!r}: the image of environment {environment!r} was not built; built are those of: {built}. "
-            f"Name the environment in depends_on=[...] of the one whose tasks call it, or deploy it too. If its name "
-            f"is made from an environment variable, give that variable to the calling task (env_vars=...).",
-        )
-    return task.image.uri

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flyte._serialization import ImageCache
+from flyte._authoring.image_cache import ImageCache
 from flyte.errors import RuntimeUserError
 
 OFFICIAL = "H4sIAAAAAAAC/6tWysxNTE+Nz8nPzy4tULKqVkrSTc0rU7JSqrAyVNJRSgSyKpVqdZSSSjNzUuKLSvPiM1OKgepqawFWLh9/OwAAAA=="
