@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -364,6 +365,14 @@ def test_module_that_ends_the_program_is_an_error_and_no_end(write: Write) -> No
 def test_file_whose_name_is_taken_by_a_loaded_module_is_an_error(write: Write) -> None:
     said = failure(write({"json.py": TASK}), "json")
     assert said.startswith("json.py cannot be imported as 'json': the name 'json' is taken by ")
+
+
+def test_second_copy_of_the_same_code_is_an_error_that_says_so(write: Write, tmp_path: Path) -> None:
+    root = write({"copied/__init__.py": "", "copied/wine.py": TASK})
+    shutil.copytree(root, tmp_path / "second")
+    RESOLVER.load_task(mod("copied.wine", "train"), tmp_path / "second")
+    said = failure(root, "copied.wine")
+    assert f"is taken by {tmp_path / 'second' / 'copied' / 'wine.py'}. That seems to be another copy" in said
 
 
 def test_folder_whose_name_is_taken_by_a_package_is_an_error(write: Write) -> None:

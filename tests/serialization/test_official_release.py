@@ -8,12 +8,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from flyteidl2.task.common_pb2 import Outputs
 
 from conformance import serialization
+
+PROJECT = serialization.FOLDER.parent
 
 official = pytest.mark.skipif("FLYTE_OFFICIAL_PYTHON" not in os.environ, reason="FLYTE_OFFICIAL_PYTHON is not set")
 
@@ -106,3 +112,66 @@ def test_nothing_differs_from_the_official_release_but_on_purpose() -> None:
     assert [dataclasses.asdict(each) for each in comparison.unexpected] == []
     assert comparison.unused == ()
     assert comparison.equal_fields > 4000
+
+
+SERIALIZE = r"""
+import sys
+from pathlib import Path
+
+root, archive, inputs = map(Path, sys.argv[1:])
+sys.path.insert(0, str(root / "src"))
+from digits.weighing import weigh
+from flyte._serialization import ImageCache, task_spec
+from flyte.models import CodeBundle, SerializationContext
+
+bundle, images = CodeBundle(computed_version="cv", tgz=str(archive)), ImageCache({"digits": "base:1"})
+spec = task_spec(weigh, SerializationContext("v1", code_bundle=bundle, image_cache=images, root_dir=root))
+inputs.write_bytes(weigh.codec.encode_inputs({"rows": [1, 2]}).SerializeToString())
+print(*spec.task_template.container.args, sep="\n")
+"""
+
+
+@official
+def test_official_task_process_runs_a_task_from_our_command_line(tmp_path: Path) -> None:
+    root = Path(shutil.copytree(PROJECT / "tests" / "serialization" / "project", tmp_path / "project"))
+    archive = shutil.make_archive(str(tmp_path / "fast"), "gztar", root)
+    command = [sys.executable, "-c", SERIALIZE, str(root), archive, str(tmp_path / "inputs.pb")]
+    arguments = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    outputs = run_official(arguments, tmp_path)
+    assert outputs.literals[0].value.scalar.primitive.float_value == 0.75
+
+
+def run_official(arguments: list[str], folder: Path) -> Outputs:
+    """Do what a control plane does with the command line, and read what comes of it."""
+    filled_in = {
+        "{{.input}}": str(folder / "inputs.pb"),
+        "{{.outputPrefix}}": str(folder / "out"),
+        "{{.rawOutputDataPrefix}}": str(folder / "raw"),
+        "{{.checkpointOutputPrefix}}": str(folder / "checkpoint"),
+        "{{.prevCheckpointPrefix}}": "",
+        "{{.runName}}": "r1",
+        "{{.actionName}}": "a0",
+    }
+    environment = {
+        "_U_RUN_BASE": str(folder),
+        "_U_ORG_NAME": "acme",
+        "_U_EP_OVERRIDE": "localhost:1",
+        "_F_SYS_PATH": "./src",
+        "FLYTE_INTERNAL_EXECUTION_PROJECT": "digits",
+        "FLYTE_INTERNAL_EXECUTION_DOMAIN": "development",
+        "DO_NOT_TRACK": "1",
+    }
+    for name in ("out", "work"):
+        (folder / name).mkdir()
+    program = Path(os.environ["FLYTE_OFFICIAL_PYTHON"]).parent / "a0"
+    done = subprocess.run(
+        [program, *(filled_in.get(each, each) for each in arguments[1:])],
+        cwd=folder / "work",
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Outputs.FromString((folder / "out" / "outputs.pb").read_bytes())

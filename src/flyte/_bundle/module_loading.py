@@ -120,10 +120,11 @@ def _taken(root: Path, import_name: str, file: Path) -> str:
         if holder := sys.modules.get(".".join(parts[:length])):
             break
     by = getattr(holder, "__file__", None) or "a module built into Python"
-    return (
-        f"{file.relative_to(root)} cannot be imported as {import_name!r}: the name {'.'.join(parts[:length])!r} is "
-        f"taken by {by}. Rename the file or its folder."
-    )
+    shown = file.relative_to(root)
+    said = f"{shown} cannot be imported as {import_name!r}: the name {'.'.join(parts[:length])!r} is taken by {by}."
+    if Path(by).parts[-len(parts) :] == file.parts[-len(parts) :]:
+        return f"{said} That seems to be another copy of the same code: load each in a process of its own."
+    return f"{said} Rename the file or its folder."
 
 
 def _no_such_module(root: Path, name: str) -> str:
