@@ -146,6 +146,24 @@ async def data(file: File, folder: Dir, frame: DataFrame) -> File:
 
 @listed
 @plain.task
+async def data_defaults(
+    file: File = File(path="s3://bucket/x.csv"),  # noqa: B008
+    folder: Optional[Dir] = None,
+    files: List[File] = [],  # noqa: B006
+) -> Dict[str, File]:
+    return {}
+
+
+@listed
+@plain.task
+async def optional_records(
+    config: Optional[Config] = None, color: Optional[Color] = Color.GREEN, pair: tuple[int, str] = (1, "a")
+) -> Optional[tuple[int, str]]:
+    return pair
+
+
+@listed
+@plain.task
 async def anything(value: Any, blob: bytes, loose: dict = {"a": 1}) -> Any:  # type: ignore[type-arg]  # noqa: B006
     return value
 

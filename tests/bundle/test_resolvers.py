@@ -156,6 +156,14 @@ def test_src_layout_is_imported_as_the_project_itself_does(write: Write) -> None
     assert "src.grapes.shapes" not in sys.modules
 
 
+def test_folder_src_that_the_code_itself_names_is_a_package_like_others(write: Write) -> None:
+    uses_shapes = "from src.barrels import Barrel\n" + dedent(TASK)
+    root = write({"src/barrels.py": "class Barrel: ...", "src/cooper.py": uses_shapes})
+    loaded: Any = RESOLVER.load_task(mod("src.cooper", "train"), root)
+    assert loaded.func.__module__ == "src.cooper"
+    assert "barrels" not in sys.modules
+
+
 def test_task_is_named_by_the_variable_that_holds_it(write: Write) -> None:
     held = """
         import flyte
@@ -277,6 +285,14 @@ def test_task_of_a_program_without_a_file_is_refused_in_favour_of_a_pickle(write
     done = subprocess.run([sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=False)
     assert "'digits.train' is declared in '__main__', which is no file" in done.stderr
     assert "pkl=" in done.stderr
+
+
+def test_task_of_an_installed_library_is_named_as_it_is_imported(write: Write) -> None:
+    root = write({".venv/lib/site-packages/winelib/tasks.py": TASK, ".venv/lib/site-packages/winelib/__init__.py": ""})
+    task = module_of(root / ".venv/lib/site-packages", "winelib.tasks").train
+    arguments = RESOLVER.loader_args(task, root)
+    assert arguments == mod("winelib.tasks", "train")
+    assert RESOLVER.load_task(arguments, root / "elsewhere") is task
 
 
 def test_folder_with_a_dot_in_its_name_is_refused(write: Write) -> None:

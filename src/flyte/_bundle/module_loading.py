@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ from flyte._authoring.expectations import near_name
 from flyte.errors import ModuleLoadError
 
 _SOURCES = "src"
+_IMPORTS_FROM_SOURCES = re.compile(rb"^[ \t]*(from|import)[ \t]+src\b", re.MULTILINE)
 _LISTED = 20
-_LOOKED_AT = 5000
 
 
 @contextmanager
@@ -59,16 +60,12 @@ def module_names(root: Path) -> list[str]:
 
 
 def _names_below(root: Path) -> Iterator[str]:
-    looked_at = 0
     for parent, folders, files in os.walk(root):
         folders[:] = sorted(folder for folder in folders if not folder.startswith(".") and folder != "__pycache__")
         for file in files:
             if file.endswith(".py"):
                 parts = Path(parent, file).relative_to(root).with_suffix("").parts
                 yield ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
-        looked_at += len(files)
-        if looked_at > _LOOKED_AT:
-            return
 
 
 def _file_of(root: Path, name: str) -> Path | None:
@@ -82,13 +79,14 @@ def _file_of(root: Path, name: str) -> Path | None:
 def _folders(root: Path, name: str, file: Path | None) -> tuple[list[str], str]:
     """What must be on `sys.path`, and the name to import.
 
-    Files below `src` are imported as the project itself does it, without `src.`: else each class of theirs would be
-    there twice. A script finds what lies beside it.
+    Files below `src` are imported as the project itself does it, mostly without `src.`: else each class of theirs would
+    be there twice. A script finds what lies beside it.
     """
     folders = [root]
     if (root / _SOURCES).is_dir() and not (root / _SOURCES / "__init__.py").exists():
         folders.append(root / _SOURCES)
-        name = name.removeprefix(f"{_SOURCES}.")
+        if file is not None and not _IMPORTS_FROM_SOURCES.search(file.read_bytes()):
+            name = name.removeprefix(f"{_SOURCES}.")
     if file is not None and file.name != "__init__.py" and not (file.parent / "__init__.py").exists():
         folders.append(file.parent)
     return [str(folder) for folder in dict.fromkeys(folders)], name

@@ -151,9 +151,10 @@ def _module_name(task: TaskTemplate[Any, Any, Any], module: ModuleType, root_dir
             f"prompt: another process gets it pickled (a code bundle with pkl=), or from a file that you move it to."
         )
     path, root = Path(file).resolve(), root_dir.resolve()
+    if module.__name__ != "__main__" and any(folder in path.parts for folder in _INSTALLED):
+        # A library, which is in the image and not in the bundle, also where its folder is below the root.
+        return module.__name__
     if not path.is_relative_to(root):
-        if module.__name__ != "__main__" and any(folder in path.parts for folder in _INSTALLED):
-            return module.__name__
         raise ModuleLoadError(
             f"task {task.name!r} is declared in {path}, which is outside the root folder {root}, so no code bundle "
             f"holds it. Choose a root folder above it: {os.path.commonpath([path.parent, root])}"
