@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -82,3 +83,21 @@ def test_reused_workers_in_pods_have_the_image_of_the_pod() -> None:
     assert message.type == "actor"
     assert MessageToDict(message.custom)["spec"]["container_image"] == "own:1"
     assert MessageToDict(message.k8s_pod.pod_spec)["containers"][0]["args"][0] == "a0"
+
+
+def test_reused_workers_in_pods_without_any_image_have_none() -> None:
+    spec = V1PodSpec(containers=[V1Container(name="primary")])
+    message, _ = pod(flyte.PodTemplate(spec), reusable=flyte.ReusePolicy(), image=None)
+    assert MessageToDict(message.custom)["spec"]["container_image"] == ""
+
+
+def test_pod_spec_without_the_package_that_writes_it_is_an_error_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = flyte.PodTemplate(V1PodSpec(containers=[V1Container(name="primary")]))
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    with pytest.raises(TaskDefinitionError, match="needs the kubernetes package, which cannot be imported"):
+        pod(template)
+
+
+def test_template_of_labels_alone_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    assert pod(flyte.PodTemplate(labels={"a": "b"}))[1]["containers"][0]["name"] == "primary"

@@ -43,6 +43,22 @@ def test_line_of_a_committed_file_has_a_page(tmp_path: Path, remote: str, page: 
     assert link_to_source(str(file), 3) == f"{page}/{git(tmp_path, 'rev-parse', 'HEAD')}/jobs/my%20tasks.py#L3"
 
 
+def test_file_with_an_accent_that_is_reached_by_a_link_has_a_page(tmp_path: Path) -> None:
+    file = repository(tmp_path / "real", "git@github.com:acme/digits.git")
+    file.rename(file.with_name("blé.py"))
+    git(tmp_path / "real", "add", "-A")
+    git(tmp_path / "real", "commit", "-qm", "Second")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    link = link_to_source(str(tmp_path / "link" / "jobs" / "blé.py"), 1) or ""
+    assert link.endswith("/jobs/bl%C3%A9.py#L1")
+
+
+def test_file_is_found_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository(tmp_path, "git@github.com:acme/digits.git")
+    monkeypatch.chdir(tmp_path)
+    assert (link_to_source("jobs/my tasks.py", 1) or "").endswith("/jobs/my%20tasks.py#L1")
+
+
 def test_remote_of_another_name_will_do(tmp_path: Path) -> None:
     file = repository(tmp_path, "git@github.com:acme/digits.git", name="mine")
     assert (link_to_source(str(file), 3) or "").startswith("https://github.com/acme/digits/blob/")

@@ -483,3 +483,13 @@ def test_settings_of_its_own_cannot_stand_where_reused_workers_have_theirs() -> 
     program: Any = Program(name="p.one", interface=NativeInterface({}, {}), reusable=POLICY)
     with pytest.raises(TaskDefinitionError, match="a Program has settings of its own"):
         spec_of(program)
+
+
+def test_settings_of_its_own_that_json_lacks_are_refused_with_their_value() -> None:
+    class Odd(Program):
+        def custom_config(self, sctx: SerializationContext) -> dict[str, Any]:
+            return {"when": timedelta(1)}
+
+    odd: Any = Odd(name="p.odd", interface=NativeInterface({}, {}))
+    with pytest.raises(TaskDefinitionError, match=r"custom_config must give what JSON has, got \{'when': datetime"):
+        spec_of(odd)

@@ -20,9 +20,9 @@ def pod_of(template: PodTemplate, container: Container, task_name: str) -> K8sPo
     both are put together: a resource of the task wins, as does a variable of the template.
 
     Raises:
-        TaskDefinitionError: the template has no primary container.
+        TaskDefinitionError: the template has no primary container, or the kubernetes package is missing.
     """
-    spec = _spec(template)
+    spec = _spec(template, task_name)
     primary = next((each for each in spec["containers"] if each.get("name") == template.primary_container_name), None)
     if primary is None:
         names = ", ".join(repr(each.get("name")) for each in spec["containers"])
@@ -40,15 +40,20 @@ def pod_of(template: PodTemplate, container: Container, task_name: str) -> K8sPo
 
 def primary_container(pod_spec: Any, name: str) -> Any:
     """The container of that name in a pod spec that is a message."""
-    return next(each for each in pod_spec["containers"] if each["name"] == name)
+    return next(each for each in pod_spec["containers"] if "name" in each and each["name"] == name)
 
 
-def _spec(template: PodTemplate) -> dict[str, Any]:
+def _spec(template: PodTemplate, task_name: str) -> dict[str, Any]:
     """The pod spec as Kubernetes writes it, to be changed freely."""
     spec: dict[str, Any] = {}
     if template.pod_spec is not None:
-        from kubernetes.client import ApiClient
-
+        try:
+            from kubernetes.client import ApiClient
+        except ImportError as error:
+            raise TaskDefinitionError(
+                f"task {task_name!r}: writing its pod_spec needs the kubernetes package, which cannot be imported: "
+                f"{error}. Install it: pip install kubernetes"
+            ) from error
         client: Any = ApiClient()
         spec = client.sanitize_for_serialization(template.pod_spec)
     if not spec.get("containers"):

@@ -97,7 +97,8 @@ def _without_arguments(message: TemplateMessage) -> TemplateMessage:
 
 def _image(shared: TemplateMessage) -> str:
     if shared.HasField("k8s_pod"):
-        return str(primary_container(shared.k8s_pod.pod_spec, shared.config[PRIMARY_CONTAINER])["image"])
+        primary = primary_container(shared.k8s_pod.pod_spec, shared.config[PRIMARY_CONTAINER])
+        return str(primary["image"]) if "image" in primary else ""
     return str(shared.container.image)
 
 

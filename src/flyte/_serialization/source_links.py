@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from pathlib import Path
 from urllib.parse import quote
 
 _PATHS = {"github.com": "blob", "gitlab.com": "-/blob"}
@@ -19,21 +19,21 @@ def link_to_source(file: str, line: int) -> str | None:
     None where there is no such page: the file is not in a repository, git is not installed, or the remote is on a host
     that is not known. The line is left out when the file has been changed since the commit.
     """
-    folder = str(Path(file).parent)
-    path = _git(folder, "ls-files", "--full-name", "--", file)
+    file = os.path.realpath(file)
+    folder = os.path.dirname(file)
+    path = (_git(folder, "ls-files", "-z", "--full-name", "--", file) or "").rstrip("\0")
     if not path:
         return None
     remote = _repository_page(_remote(folder))
     # The commit, the branch, and the file if it has changed: a line each.
-    state = (
-        _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", file) or ""
-    ).splitlines()
-    commits = [each.removeprefix(_COMMIT) for each in state if each.startswith(_COMMIT)]
+    state = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", file)
+    lines = (state or "").splitlines()
+    commits = [each.removeprefix(_COMMIT) for each in lines if each.startswith(_COMMIT)]
     if remote is None or not commits or commits == [_NO_COMMIT]:
         return None
     host, page = remote
     link = f"{page}/{_PATHS[host]}/{commits[0]}/{quote(path)}"
-    is_changed = any(not each.startswith("#") for each in state)
+    is_changed = any(not each.startswith("#") for each in lines)
     return link if is_changed else f"{link}#L{line}"
 
 

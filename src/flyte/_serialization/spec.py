@@ -7,6 +7,7 @@ from typing import Any
 from flyteidl2.core.identifier_pb2 import TASK, Identifier
 from flyteidl2.core.tasks_pb2 import TaskTemplate as TemplateMessage
 from flyteidl2.task.task_definition_pb2 import TaskSpec
+from google.protobuf.struct_pb2 import Struct
 
 from flyte._authoring.pod import PodTemplate
 from flyte._authoring.task import TaskTemplate
@@ -18,6 +19,7 @@ from flyte._serialization.pod import PRIMARY_CONTAINER, pod_of
 from flyte._serialization.resources import extended_resources_of
 from flyte._serialization.reuse import add_reuse
 from flyte._serialization.security import security_of
+from flyte.errors import TaskDefinitionError
 from flyte.models import SerializationContext
 
 
@@ -35,7 +37,7 @@ def task_spec(task: TaskTemplate[Any, Any, Any], context: SerializationContext, 
     Raises:
         ModuleLoadError: no module below `context.root_dir` holds the task.
         RuntimeUserError: there is no such folder in the context, or no image of the environment.
-        TaskDefinitionError: a default, a link or a pod template makes no message.
+        TaskDefinitionError: a default, a link, a pod template or custom settings make no message.
         ValueError: the task is cached, and its version cannot be computed.
     """
     return TaskSpec(
@@ -61,12 +63,26 @@ def _template(task: TaskTemplate[Any, Any, Any], context: SerializationContext, 
         task_type_version=task.task_type_version,
         metadata=metadata_of(task, context),
         interface=interface_of(task, described=described),
-        custom=task.custom_config(context) or None,
+        custom=_custom(task, context),
         security_context=security_of(task),
         extended_resources=extended_resources_of(task.resources),
     )
     _add_target(task, context, message)
     add_reuse(task, context, message)
+    return message
+
+
+def _custom(task: TaskTemplate[Any, Any, Any], context: SerializationContext) -> Struct | None:
+    settings = task.custom_config(context)
+    if not settings:
+        return None
+    message = Struct()
+    try:
+        message.update(settings)
+    except (ValueError, TypeError) as error:
+        raise TaskDefinitionError(
+            f"task {task.name!r}: custom_config must give what JSON has, got {settings!r}: {error}"
+        ) from error
     return message
 
 
