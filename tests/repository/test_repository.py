@@ -13,7 +13,7 @@ import pytest
 import flyte
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = (".ci", "bench", "docs", "examples", "src", "tests")
+FOLDERS = (".ci", "bench", "conformance", "docs", "examples", "src", "tests")
 GENERATED = {"__pycache__"}
 MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:work|root)/")
 

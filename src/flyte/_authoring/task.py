@@ -13,6 +13,7 @@ from typing import (
     ClassVar,
     Dict,
     Generic,
+    List,
     Literal,
     Never,
     Optional,
@@ -38,9 +39,11 @@ from flyte._authoring.timeout import Timeout, TimeoutType
 from flyte._authoring.triggers import Trigger
 from flyte._context import current_scope
 from flyte.errors import SyncTaskCallInAsyncContextError, TaskDefinitionError
-from flyte.models import MAX_INLINE_IO_BYTES, NativeInterface
+from flyte.models import MAX_INLINE_IO_BYTES, NativeInterface, SerializationContext
 
 if TYPE_CHECKING:
+    from flyteidl2.core.tasks_pb2 import DataLoadingConfig, Sql
+
     from flyte._authoring.task_environment import TaskEnvironment
     from flyte.types._codec import InterfaceCodec
 
@@ -229,6 +232,29 @@ class TaskTemplate(Generic[P, R, F]):
     async def post(self, return_vals: Any) -> Any:
         """Runs after the body; what it returns is dropped."""
         return return_vals
+
+    def container_args(self, serialize_context: SerializationContext) -> List[str]:
+        """The command line of its container; a subclass of a kind of its own says it here.
+
+        Empty leaves it to serialization, which starts function tasks with `a0`.
+        """
+        return []
+
+    def config(self, sctx: SerializationContext) -> Dict[str, str]:
+        """Settings of its container, for what the control plane knows of this kind of task."""
+        return {}
+
+    def custom_config(self, sctx: SerializationContext) -> Dict[str, Any]:
+        """What the control plane needs to run this kind of task: values that JSON has."""
+        return {}
+
+    def data_loading_config(self, sctx: SerializationContext) -> Optional[DataLoadingConfig]:
+        """How files come into a container that knows nothing of Flyte."""
+        return None
+
+    def sql(self, sctx: SerializationContext) -> Optional[Sql]:
+        """The query, of a task that is run by a database and has no container."""
+        return None
 
     @property
     def source_file(self) -> Optional[str]:

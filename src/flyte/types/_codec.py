@@ -135,6 +135,15 @@ class InterfaceCodec:
                 raise self._undecodable(named.name, named.value, error) from error
         return kwargs
 
+    def default_literal(self, name: str) -> Literal | None:
+        """The default of an input as it travels; None where there is none.
+
+        Raises:
+            TypeTransformerFailedError: it does not fit the annotation.
+        """
+        found = next(each for each in self._inputs if each.name == name)
+        return self._remote_default(name) if found.default is _ABSENT else found.converter.encode(found.default)
+
     def encode_outputs(self, value: Any) -> Outputs:
         """The message for what the task's function returned.
 

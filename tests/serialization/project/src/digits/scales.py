@@ -1,0 +1,3 @@
+"""Numbers of another module."""
+
+UNIT = 0.25
