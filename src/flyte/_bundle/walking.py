@@ -55,7 +55,7 @@ class Walk:
         rules = rules.within(folder, frozenset(entry.name for entry in entries))
         for entry in entries:
             path = entry.path
-            is_folder = entry.is_dir()
+            is_folder = _is_folder(entry)
             if rule := rules.reason(path, entry.name, is_folder=is_folder):
                 self._skip(path, rule, is_folder=is_folder)
             elif entry.is_symlink() and (rule := self._why_not_followed(path, ancestors)):
@@ -102,6 +102,13 @@ class Walk:
     def _skip(self, path: str, rule: str, *, is_folder: bool) -> None:
         relative = relative_to(path, self.root) + ("/" if is_folder else "")
         self.skipped[relative] = SkippedPath(relative, rule)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself.
+        return False
 
 
 def relative_to(path: str, root: str) -> str:
