@@ -328,9 +328,9 @@ def test_a_large_file_is_refused_with_its_name_and_what_to_do(project: Path, mon
         keep_bundle(plan_bundle(copy_style="all"))
     assert str(caught.value) == (
         f"too large for a code bundle, where a file may have 0.5 MiB: {project}/data/rows.bin (0.8 MiB, below the root)"
-        f", {project}/data/more.bin (0.6 MiB, below the root). Pass data to tasks as flyte.io.File, and leave it out of "
-        f"the bundle with a line such as '/data/rows.bin' in {project}/.flyteignore; or set FLYTE_BUNDLE_MAX_FILE_MIB to "
-        f"allow more."
+        f", {project}/data/more.bin (0.6 MiB, below the root). Pass data to tasks as flyte.io.File, and leave it out "
+        f"of the bundle with a line such as '/data/rows.bin' in {project}/.flyteignore; or set "
+        f"FLYTE_BUNDLE_MAX_FILE_MIB to allow more."
     )
     write(project, {".flyteignore": "/data/rows.bin\n/data/more.bin\n"})
     assert keep_bundle(plan_bundle(copy_style="all")).is_new
