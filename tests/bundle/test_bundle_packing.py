@@ -23,7 +23,7 @@ from flyte._bundle import building, packing
 from flyte._bundle.building import KeptBundle, build_bundle, keep_bundle
 from flyte._bundle.inflating import inflate
 from flyte._bundle.packing import Packed, pack, read_whole
-from flyte._bundle.plans import BundlePlan, Fingerprint, PlannedFile
+from flyte._bundle.plans import BundlePlan, Fingerprint, PlannedFile, fingerprint_of
 from flyte._bundle.selection import plan_bundle
 from flyte.errors import CodeBundleError
 from tests.bundle.projects import archive_of, built, contents, names, tree, write
@@ -292,7 +292,7 @@ def changing(path: Path, changes: Iterator[str]) -> Callable[[str], Any]:
         before, content, after = read(name)
         if (change := next(changes, None)) is not None:
             path.write_text(change)
-            after = packing.fingerprint_of(path.stat())
+            after = fingerprint_of(path.stat())
         return before, content, after
 
     return reading

@@ -9,11 +9,11 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flyte._atomic import write_atomically
+from flyte._atomic import sync_folder, write_atomically
 from flyte._bundle.locks import locked
 from flyte._bundle.unpacking import name_of_content, unpack
 from flyte.errors import CodeBundleError
@@ -198,18 +198,19 @@ class _Inflation:
             )
 
     def _unpack(self) -> None:
-        with TemporaryDirectory(dir=self.folder, prefix=_TEMPORARY) as scratch:
-            code = Path(scratch, "code")
+        with TemporaryDirectory(dir=self.folder, prefix=_TEMPORARY) as folder:
+            scratch = Path(folder)
+            code = scratch / "code"
             code.mkdir()
-            sizes = self._extract(Path(scratch), code)
-            names = sorted(os.listdir(code))
-            self._write_note(names, sizes, is_done=False)
+            sizes = self._extract(scratch, code)
+            note = _Note(self._version, False, sorted(os.listdir(code)), sizes)
+            self._write(note, scratch)
             try:
-                for name in names:
+                for name in note.names:
                     os.rename(code / name, self.folder / name)
-                self._write_note(names, sizes, is_done=True)
+                self._write(replace(note, is_done=True), scratch)
             except BaseException:
-                for name in (*names, MARKER):
+                for name in (*note.names, MARKER):
                     _remove(self.folder / name)
                 raise
 
@@ -236,9 +237,11 @@ class _Inflation:
                 f"changed since: delete it, and bundle the code again."
             )
 
-    def _write_note(self, names: list[str], sizes: dict[str, int], *, is_done: bool) -> None:
-        note = _Note(self._version, is_done, names, sizes)
-        write_atomically(self.folder / MARKER, json.dumps(asdict(note)).encode())
+    def _write(self, note: _Note, scratch: Path) -> None:
+        # By way of the scratch folder, where what a killed process leaves is known to be ours.
+        write_atomically(scratch / MARKER, json.dumps(asdict(note)).encode())
+        os.replace(scratch / MARKER, self.folder / MARKER)
+        sync_folder(self.folder)
 
 
 def _remove(path: Path) -> None:
