@@ -24,8 +24,12 @@ import flyte, helper
 env = flyte.TaskEnvironment("notebook")
 
 @env.task
-async def main(x: int) -> int:
+async def one(x: int) -> int:
     return helper.triple(x)
+
+@env.task
+async def main(x: int) -> int:
+    return await one(x) if x < 10 else await main(x - 10)
 """
 
 
@@ -35,6 +39,7 @@ def notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     write(project, {"helper.py": HELPER})
     monkeypatch.syspath_prepend(str(project))
     module = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", module)
     exec(CELL, vars(module))
     yield module
     sys.modules.pop("helper", None)
@@ -44,9 +49,9 @@ LOADING = """
 import sys
 from flyte._bundle.pickled import load_pickled
 from flyte.models import CodeBundle
-import asyncio
+import flyte
 task = load_pickled(CodeBundle(computed_version=sys.argv[1], pkl=sys.argv[2]))
-print(task.name, asyncio.run(task.func(7)), "helper" in sys.modules)
+print(task.name, flyte.run(task, x=27).outputs()[0], "helper" in sys.modules, task.code_version)
 """
 
 
@@ -55,7 +60,7 @@ def test_a_task_of_a_notebook_runs_where_its_code_is_not(notebook: ModuleType, t
     (tmp_path / "elsewhere").mkdir()
     command = [sys.executable, "-c", LOADING, bundle.computed_version, str(bundle.pkl)]
     done = subprocess.run(command, cwd=tmp_path / "elsewhere", capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("notebook.main 21 False\n", "")
+    assert (done.stdout, done.stderr) == (f"notebook.main 21 False {notebook.main.code_version}\n", "")
 
 
 def test_a_pickled_bundle_has_the_form_of_flyte_2(notebook: ModuleType, flyte_home: Path) -> None:
@@ -68,6 +73,13 @@ def test_a_pickled_bundle_has_the_form_of_flyte_2(notebook: ModuleType, flyte_ho
     # No time and no name in the header.
     assert data[:8] == b"\x1f\x8b\x08\0\0\0\0\0"
     assert pickle.loads(gzip.decompress(data)).name == "notebook.main"
+
+
+def test_a_notebook_may_be_in_a_home_folder(
+    notebook: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(project))
+    assert load_pickled(build_pickled_bundle(notebook.main)).name == "notebook.main"
 
 
 def test_a_pickled_bundle_goes_through_an_object_store(notebook: ModuleType) -> None:

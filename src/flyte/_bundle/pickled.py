@@ -6,19 +6,21 @@ installed where the task runs.
 
 from __future__ import annotations
 
+import os
+import pickle
+import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from flyte._bundle.building import keep_bytes, store_kept
 from flyte._bundle.including import inclusions_of
 from flyte._bundle.inflating import check_digest
 from flyte._bundle.limits import MAX_UNPACKED_VARIABLE, MAX_VARIABLE, limit_bytes, mib
 from flyte._bundle.loaded_modules import loaded_files
-from flyte._bundle.plans import checked_root
 from flyte.errors import CodeBundleError
 from flyte.models import CodeBundle
 
@@ -44,7 +46,8 @@ def build_pickled_bundle(
         StorageError: it cannot be written.
     """
     _refuse_includes(task)
-    data = _pickled(task, str(checked_root(root)))
+    # Many a notebook is in a home folder; of it, only what the task uses is taken.
+    data = _pickled(task, os.path.realpath(root or "."))
     limit = limit_bytes(MAX_VARIABLE)
     if len(data) > limit:
         raise CodeBundleError(
@@ -68,33 +71,47 @@ def _refuse_includes(task: TaskTemplate[Any, Any, Any]) -> None:
 
 
 def _pickled(task: TaskTemplate[Any, Any, Any], root: str) -> bytes:
+    import io
+
+    with _pickled_by_value(root) as modules:
+        output = io.BytesIO()
+        try:
+            _pickler(output, modules).dump(task)
+        except Exception as error:
+            raise CodeBundleError(
+                f"task {task.name!r} cannot be pickled: {type(error).__name__}: {error}. It uses something that lives "
+                f"in this process only, such as an open file, a connection or a lock: make that inside the task."
+            ) from error
+    return output.getvalue()
+
+
+def _pickler(output: IO[bytes], modules: Collection[str]) -> Any:
+    """A pickler that takes tasks of these modules with their functions, not by their names."""
     import cloudpickle
 
-    try:
-        with _pickled_by_value(root):
-            data: bytes = cloudpickle.dumps(task)
-    except Exception as error:
-        raise CodeBundleError(
-            f"task {task.name!r} cannot be pickled: {type(error).__name__}: {error}. It uses something that lives in "
-            f"this process only, such as an open file, a connection or a lock: make that inside the task."
-        ) from error
-    return data
+    from flyte._authoring.function_task import AsyncFunctionTaskTemplate
+
+    class TaskPickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, AsyncFunctionTaskTemplate) and value.func.__module__ in modules:
+                return object.__reduce_ex__(value, pickle.HIGHEST_PROTOCOL)
+            return super().reducer_override(value)
+
+    return TaskPickler(output)
 
 
 @contextmanager
-def _pickled_by_value(root: str) -> Iterator[None]:
-    """Modules from below the root are pickled with what uses them, not only named."""
-    import sys
-
+def _pickled_by_value(root: str) -> Iterator[Collection[str]]:
+    """Modules from below the root are pickled with what uses them, not only named; gives their names."""
     import cloudpickle
 
+    names = {"__main__", *loaded_files(root).values()}
     registered = []
     try:
-        for name in loaded_files(root).values():
-            if name != "__main__" and name not in cloudpickle.list_registry_pickle_by_value():
-                cloudpickle.register_pickle_by_value(sys.modules[name])
-                registered.append(sys.modules[name])
-        yield
+        for name in names - {"__main__", *cloudpickle.list_registry_pickle_by_value()}:
+            cloudpickle.register_pickle_by_value(sys.modules[name])
+            registered.append(sys.modules[name])
+        yield names | cloudpickle.list_registry_pickle_by_value()
     finally:
         for module in registered:
             cloudpickle.unregister_pickle_by_value(module)
@@ -136,7 +153,6 @@ def _decompressed(compressed: bytes, address: str) -> bytes:
 
 
 def _loaded(data: bytes, address: str) -> TaskTemplate[Any, Any, Any]:
-    import pickle
     import platform
 
     from flyte._authoring.task import TaskTemplate
