@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from flyte._bundle import unpacking
+from flyte._bundle.fetching import save_code
 from flyte._bundle.inflating import LOCK, MARKER, download_code_bundle, inflate
 from flyte._bundle.selection import plan_bundle
 from flyte.errors import CodeBundleError, DataNotFoundError
@@ -295,12 +296,12 @@ def test_rights_that_nobody_should_give_are_not_unpacked(tmp_path: Path) -> None
 
 INFLATING = """
 import json, sys
-from flyte._bundle import inflating
+from flyte._bundle import fetching, inflating
 from flyte.models import CodeBundle
 
-unpack = inflating.unpack
+unpack = fetching.unpack
 counted = []
-inflating.unpack = lambda *arguments: counted.append(1) or unpack(*arguments)
+fetching.unpack = lambda *arguments: counted.append(1) or unpack(*arguments)
 bundle = inflating.inflate(CodeBundle(computed_version=sys.argv[1], tgz=sys.argv[2]), sys.argv[3])
 content = (bundle.downloaded_path / "pkg/m199.py").read_text()
 print(json.dumps([len(counted), content]))
@@ -362,3 +363,26 @@ def test_unpacking_without_the_filter_of_tarfile_says_which_python_has_it(
     monkeypatch.delattr(tarfile, "data_filter")
     with pytest.raises(CodeBundleError, match=r"use 3\.11\.4 or a later one"):
         inflate(bundle, tmp_path / "out")
+
+
+def test_code_for_people_is_saved_without_notes(bundle: CodeBundle, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert save_code(bundle, tmp_path / "out") == tmp_path / "out"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["empty", "main.py", "pkg"]
+    assert tree(tmp_path / "out") == CODE
+    with pytest.raises(CodeBundleError, match="out is not empty: give one that is"):
+        save_code(bundle, tmp_path / "out")
+
+
+def test_code_is_saved_packed_as_it_is(bundle: CodeBundle, tmp_path: Path) -> None:
+    saved = save_code(bundle, tmp_path / "out", is_unpacked=False)
+    assert saved == tmp_path / "out" / archive_of(bundle).name
+    assert saved.read_bytes() == archive_of(bundle).read_bytes()
+
+
+def test_damaged_code_is_not_saved(bundle: CodeBundle, tmp_path: Path) -> None:
+    archive_of(bundle).write_bytes(b"cut")
+    for is_unpacked in (True, False):
+        with pytest.raises(CodeBundleError, match="is not what was packed"):
+            save_code(bundle, tmp_path / "out", is_unpacked=is_unpacked)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.is_relative_to(tmp_path / "out")]

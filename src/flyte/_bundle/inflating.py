@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
-import re
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -14,16 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from flyte._atomic import sync_folder, write_atomically
+from flyte._bundle.fetching import fetch_bundle, fetch_code
 from flyte._bundle.locks import locked
-from flyte._bundle.unpacking import name_of_content, unpack
 from flyte.errors import CodeBundleError
 from flyte.models import CodeBundle
 
 MARKER = ".flyte-bundle.json"
 LOCK = ".flyte-bundle.lock"
 _TEMPORARY = ".flyte-bundle-tmp-"
-_NAME = re.compile(r"fast[0-9a-f]{32}\.tar\.gz")
-_READ_BYTES = 1 << 20
 
 
 def inflate(bundle: CodeBundle, destination: Path | str, *, is_version_digest: bool = True) -> CodeBundle:
@@ -67,35 +63,9 @@ def inflate(bundle: CodeBundle, destination: Path | str, *, is_version_digest: b
 async def download_code_bundle(code_bundle: CodeBundle) -> CodeBundle:
     """The code of a bundle is in its `destination`; see `inflate`. A pickled one is a file there."""
     if code_bundle.tgz is None:
-        return await asyncio.to_thread(_fetch_pickled, code_bundle)
+        path = await asyncio.to_thread(fetch_bundle, code_bundle, Path(code_bundle.destination))
+        return code_bundle.with_downloaded_path(path)
     return await asyncio.to_thread(inflate, code_bundle, code_bundle.destination)
-
-
-def _fetch_pickled(bundle: CodeBundle) -> CodeBundle:
-    from flyte.storage._transfer import fetch
-
-    assert bundle.pkl is not None
-    target = Path(os.path.abspath(bundle.destination)) / bundle.pkl.rstrip("/").rpartition("/")[2]
-    fetch(bundle.pkl, target)
-    check_digest(target, bundle.pkl, bundle.computed_version)
-    return bundle.with_downloaded_path(target)
-
-
-def check_digest(path: Path, address: str, version: str) -> None:
-    """Nothing, when the MD5 of a file is `version`.
-
-    Raises:
-        CodeBundleError: it is another.
-    """
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while data := file.read(_READ_BYTES):
-            digest.update(data)
-    if digest.hexdigest() != version:
-        raise CodeBundleError(
-            f"the code bundle {address} is not what was packed: its MD5 is {digest.hexdigest()}, and {version!r} is "
-            f"its version. It was truncated or changed since: delete it, and bundle the code again."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,27 +185,11 @@ class _Inflation:
                 raise
 
     def _extract(self, scratch: Path, code: Path) -> dict[str, int]:
-        from flyte.storage._transfer import fetch
-
-        archive = Path(fetch(self.address, scratch / "archive"))
-        if self.is_version_digest:
-            check_digest(archive, self.address, self._version)
-        with archive.open("rb") as file:
-            sizes = unpack(file, code, self.address)
+        sizes = fetch_code(self.bundle, code, scratch / "archive", is_version_digest=self.is_version_digest)
         for reserved in (LOCK, MARKER):
             if os.path.lexists(code / reserved):
                 raise CodeBundleError(f"the code bundle {self.address} holds {reserved}, a name that unpacking needs.")
-        if not self.is_version_digest:
-            self._check_name(code, sizes)
         return sizes
-
-    def _check_name(self, code: Path, sizes: dict[str, int]) -> None:
-        name = self.address.rpartition("/")[2]
-        if _NAME.fullmatch(name) and (found := name_of_content(code, sizes)) != name:
-            raise CodeBundleError(
-                f"the code bundle {self.address} is not what was packed: its content has the name {found}. It was "
-                f"changed since: delete it, and bundle the code again."
-            )
 
     def _write(self, note: _Note, scratch: Path) -> None:
         # By way of the scratch folder, where what a killed process leaves is known to be ours.

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
 from flyte._bundle.building import keep_bytes, store_kept
+from flyte._bundle.fetching import fetch_bundle
 from flyte._bundle.including import inclusions_of
-from flyte._bundle.inflating import check_digest
 from flyte._bundle.limits import MAX_UNPACKED_VARIABLE, MAX_VARIABLE, limit_bytes, mib
 from flyte._bundle.loaded_modules import loaded_files
 from flyte.errors import CodeBundleError
@@ -128,12 +128,8 @@ def load_pickled(bundle: CodeBundle) -> TaskTemplate[Any, Any, Any]:
         raise CodeBundleError(
             f"code bundle {bundle.computed_version!r} is an archive at {bundle.tgz}, not a pickled task: inflate() it."
         )
-    from flyte.storage._transfer import fetch
-
     with TemporaryDirectory(prefix="flyte-tmp-") as scratch:
-        path = Path(fetch(bundle.pkl, Path(scratch) / NAME))
-        check_digest(path, bundle.pkl, bundle.computed_version)
-        compressed = path.read_bytes()
+        compressed = fetch_bundle(bundle, Path(scratch)).read_bytes()
     return _loaded(_decompressed(compressed, bundle.pkl), bundle.pkl)
 
 
