@@ -73,9 +73,7 @@ def build_bundle(plan: BundlePlan, *, to: str | None = None) -> CodeBundle | Non
 
 def keep_bundle(plan: BundlePlan) -> KeptBundle:
     """The bundle of a plan is in the home folder; see `build_bundle`."""
-    if not plan.files:
-        raise CodeBundleError(_nothing(plan))
-    SizeLimits.from_environment().check(plan)
+    check_plan(plan)
     record = _Record.of(plan)
     if known := record.find():
         return known
@@ -85,6 +83,17 @@ def keep_bundle(plan: BundlePlan) -> KeptBundle:
     path = _place(packed.version, packed.name, output.getvalue())
     record.write(packed, began_ns)
     return KeptBundle(path, packed.version, is_new=True)
+
+
+def check_plan(plan: BundlePlan) -> None:
+    """Nothing, when there is something to bundle, and it is not too large.
+
+    Raises:
+        CodeBundleError: there is not, or it is.
+    """
+    if not plan.files:
+        raise CodeBundleError(_nothing(plan))
+    SizeLimits.from_environment().check(plan)
 
 
 def store_kept(kept: KeptBundle, to: str) -> str:

@@ -38,6 +38,7 @@ def _help_settings() -> dict[str, object]:
     cls=RootGroup,
     members={
         "abort": "flyte.cli._abort:abort",
+        "bundle": "flyte.cli._bundle:bundle",
         "create": "flyte.cli._create:create",
         "delete": "flyte.cli._delete:delete",
         "explain": "flyte.cli._explain:explain",
