@@ -6,7 +6,7 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -23,7 +23,7 @@ def loaded_files(root: str, modules: Mapping[str, ModuleType] | None = None) -> 
         root: A folder, without links.
         modules: By name; default those that this process has imported.
     """
-    installed = _installed_folders(root)
+    is_of_project = project_filter(root)
     found: dict[str, str] = {}
     # A copy: another thread may import meanwhile.
     for name, module in sorted(dict(sys.modules if modules is None else modules).items()):
@@ -34,15 +34,21 @@ def loaded_files(root: str, modules: Mapping[str, ModuleType] | None = None) -> 
         if not is_below(path, root):
             # The root is without links; the path of a module may lead through one.
             path = os.path.realpath(path)
-        if is_below(path, root) and not _is_installed(path, root, installed):
+        if is_of_project(path):
             found.setdefault(path, name)
     return found
 
 
-def _is_installed(path: str, root: str, installed: tuple[str, ...]) -> bool:
-    if any(is_below(path, folder) for folder in installed):
-        return True
-    return not _INSTALLED.isdisjoint(path[len(root) :].split("/"))
+def project_filter(root: str) -> Callable[[str], bool]:
+    """What tells whether a path is below the root, and not installed."""
+    installed = _installed_folders(root)
+
+    def is_of_project(path: str) -> bool:
+        if not is_below(path, root) or any(is_below(path, folder) for folder in installed):
+            return False
+        return _INSTALLED.isdisjoint(path[len(root) :].split("/"))
+
+    return is_of_project
 
 
 def _installed_folders(root: str) -> tuple[str, ...]:

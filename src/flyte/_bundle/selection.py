@@ -10,9 +10,10 @@ from types import ModuleType
 from flyte._authoring.environment import Environment
 from flyte._bundle.ignoring import IgnoreRules
 from flyte._bundle.including import Inclusion, inclusions_of, walk_inclusion
-from flyte._bundle.loaded_modules import loaded_files
+from flyte._bundle.lazy_imports import lazily_imported
+from flyte._bundle.loaded_modules import loaded_files, project_filter
 from flyte._bundle.plans import BundlePlan, CopyStyle, PlannedFile, SkippedPath, checked_root, checked_style
-from flyte._bundle.walking import Walk
+from flyte._bundle.walking import Walk, relative_to
 
 
 def plan_bundle(
@@ -27,9 +28,10 @@ def plan_bundle(
 
     Args:
         root: The folder that paths in the bundle are relative to; default the working directory.
-        copy_style: `loaded_modules` takes the files of the modules that were imported from below the root, `all` every
-            file below it that no rule leaves out, `custom` nothing by itself, and to each of them comes what
-            environments include. `none` takes nothing at all: the image has the code.
+        copy_style: `loaded_modules` takes the files of the modules that were imported from below the root, and of those
+            that they import inside functions; `all` every file below the root that no rule leaves out; `custom` nothing
+            by itself. To each of them comes what environments include. `none` takes nothing at all: the image has the
+            code.
         environments: Those whose `include` counts, with all they depend on.
         include: Further files.
         modules: The imported modules by name; default those of this process.
@@ -57,11 +59,16 @@ def _walk_all(folder: Path) -> Walk:
 
 
 def _walk_modules(folder: Path, modules: Mapping[str, ModuleType] | None) -> Walk:
-    walk = Walk(str(folder), "")
-    for path, name in loaded_files(str(folder), modules).items():
+    root = str(folder)
+    walk = Walk(root, "")
+    loaded = loaded_files(root, modules)
+    later = lazily_imported(loaded, root, project_filter(root))
+    reasons = {path: f"module {name}" for path, name in loaded.items()}
+    reasons |= {path: f"imported in {relative_to(importer, root)}" for path, importer in later.items()}
+    for path, reason in reasons.items():
         # What a module was run from may be no file, as `<stdin>` is none.
         if os.path.exists(path):
-            walk.reason = f"module {name}"
+            walk.reason = reason
             walk.add_file(path)
     return walk
 
