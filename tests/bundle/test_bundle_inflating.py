@@ -69,12 +69,20 @@ def test_a_folder_that_is_there_and_empty_is_filled_even_as_working_folder(
     assert Path("pkg/a.py").read_text() == FILES["pkg/a.py"]
 
 
-def test_a_folder_with_other_things_is_left_as_it_is(bundle: CodeBundle, tmp_path: Path) -> None:
-    write(tmp_path, {"out/main.py": "mine"})
-    with pytest.raises(CodeBundleError, match=r"out is not empty, it holds 'main\.py': unpack .* a folder of its own"):
+def test_what_is_in_the_folder_already_stays(bundle: CodeBundle, tmp_path: Path) -> None:
+    write(tmp_path, {"out/inputs.pb": "mine"})
+    inflate(bundle, tmp_path / "out")
+    assert tree(tmp_path / "out") == {**CODE, "inputs.pb": b"mine"}
+
+
+@pytest.mark.parametrize("name", ["main.py", "pkg/mine.py"])
+def test_code_never_takes_the_place_of_something_else(name: str, bundle: CodeBundle, tmp_path: Path) -> None:
+    write(tmp_path, {f"out/{name}": "mine"})
+    top = name.partition("/")[0]
+    with pytest.raises(CodeBundleError, match=f"out/{top} is there already, and of no bundle: .* a folder of its own"):
         inflate(bundle, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["main.py"]
-    assert (tmp_path / "out" / "main.py").read_text() == "mine"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [top]
+    assert (tmp_path / "out" / name).read_text() == "mine"
 
 
 def test_a_folder_of_another_bundle_is_left_as_it_is(bundle: CodeBundle, project: Path, tmp_path: Path) -> None:
@@ -88,9 +96,11 @@ def test_a_folder_of_another_bundle_is_left_as_it_is(bundle: CodeBundle, project
     assert tree(tmp_path / "out") == CODE
 
 
-def test_a_damaged_note_is_an_error_that_names_it(bundle: CodeBundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [None, ["../keep"], [".."], [""]])
+def test_a_damaged_note_is_an_error_that_names_it(names: list[str] | None, bundle: CodeBundle, tmp_path: Path) -> None:
     inflate(bundle, tmp_path / "out")
-    (tmp_path / "out" / MARKER).write_text('{"version": 1}')
+    note = json.loads((tmp_path / "out" / MARKER).read_text()) | {"is_done": False, "names": names}
+    (tmp_path / "out" / MARKER).write_text(json.dumps(note))
     with pytest.raises(CodeBundleError, match=rf"{MARKER} is damaged: delete the folder {tmp_path}/out"):
         inflate(bundle, tmp_path / "out")
 
@@ -180,6 +190,10 @@ def test_a_version_that_somebody_chose_is_held_against_the_name(bundle: CodeBund
     chosen = CodeBundle(computed_version="v1", tgz=bundle.tgz)
     inflate(chosen, tmp_path / "out", is_version_digest=False)
     assert tree(tmp_path / "out") == CODE
+    # The same version may be chosen again for other code.
+    other = bundle_of(archive(member("other.py")), tmp_path / "archives")
+    with pytest.raises(CodeBundleError, match="holds code bundle v1 of .*, and v1 of .* is due"):
+        inflate(CodeBundle(computed_version="v1", tgz=other.tgz), tmp_path / "out", is_version_digest=False)
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,14 @@ def inflate(bundle: CodeBundle, destination: Path | str, *, is_version_digest: b
 
     Args:
         bundle: With `tgz`, the address of the archive.
-        destination: A folder that is absent or empty, or that holds this bundle already. Beside the code it gets two
-            hidden files, a lock and a note of what is in it.
+        destination: A folder that is absent, or holds this bundle already, or has nothing of the names that the bundle
+            has at its top. Beside the code it gets two hidden files, a lock and a note of what is in it.
         is_version_digest: `computed_version` is the MD5 of the archive, as every bundle packed here has it. False for a
             version that somebody chose: then the archive is held against the digest in its name, if there is one.
 
     Raises:
-        CodeBundleError: the archive is damaged or another one, holds what may not be unpacked, or the folder has other
-            things in it.
+        CodeBundleError: the archive is damaged or another one, holds what may not be unpacked, or its place in the
+            folder is taken.
         StorageError: the archive cannot be read.
     """
     if bundle.tgz is None:
@@ -125,17 +125,23 @@ class _Inflation:
 
     @property
     def _version(self) -> str:
-        return self.bundle.computed_version
+        """What tells this bundle from others in the note; a version that somebody chose may come again."""
+        version = self.bundle.computed_version
+        return version if self.is_version_digest else f"{version} of {self.address}"
 
     def _note(self) -> _Note | None:
         try:
-            return _Note(**json.loads((self.folder / MARKER).read_bytes()))
+            note = _Note(**json.loads((self.folder / MARKER).read_bytes()))
+            # They are deleted by these names.
+            if any(name in ("", ".", "..") or "/" in name for name in note.names):
+                raise ValueError(note.names)
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
             raise CodeBundleError(
                 f"{self.folder / MARKER} is damaged: delete the folder {self.folder}, and unpack the code again."
             ) from error
+        return note
 
     def _is_whole(self, sizes: dict[str, int]) -> bool:
         # A power cut may leave the names of files and less of them.
@@ -145,10 +151,10 @@ class _Inflation:
             return False
 
     def _clear(self) -> None:
-        """What an earlier call left here is gone; anything else is nobody's to delete.
+        """What an earlier call left here is gone; anything else is not ours to delete.
 
         Raises:
-            CodeBundleError: there is something else.
+            CodeBundleError: another bundle is here.
         """
         note = self._note()
         if note is not None and note.version != self._version:
@@ -159,37 +165,36 @@ class _Inflation:
         for name in os.listdir(self.folder):
             if name.startswith(_TEMPORARY) or (note is not None and name in note.names):
                 _remove(self.folder / name)
-        others = sorted(name for name in os.listdir(self.folder) if name not in (LOCK, MARKER))
-        # With a note, they are what attempts have written beside the code.
-        if others and note is None:
-            raise CodeBundleError(
-                f"the folder {self.folder} is not empty, it holds {others[0]!r}: unpack code bundle {self.address} "
-                f"into a folder of its own."
-            )
 
     def _unpack(self) -> None:
         with TemporaryDirectory(dir=self.folder, prefix=_TEMPORARY) as folder:
             scratch = Path(folder)
             code = scratch / "code"
             code.mkdir()
-            sizes = self._extract(scratch, code)
+            sizes = fetch_code(self.bundle, code, scratch / "archive", is_version_digest=self.is_version_digest)
             note = _Note(self._version, False, sorted(os.listdir(code)), sizes)
+            self._check_free(note.names)
             self._write(note, scratch)
+            moved: list[str] = []
             try:
                 for name in note.names:
                     os.rename(code / name, self.folder / name)
+                    moved.append(name)
                 self._write(replace(note, is_done=True), scratch)
             except BaseException:
-                for name in (*note.names, MARKER):
+                for name in (*moved, MARKER):
                     _remove(self.folder / name)
                 raise
 
-    def _extract(self, scratch: Path, code: Path) -> dict[str, int]:
-        sizes = fetch_code(self.bundle, code, scratch / "archive", is_version_digest=self.is_version_digest)
-        for reserved in (LOCK, MARKER):
-            if os.path.lexists(code / reserved):
-                raise CodeBundleError(f"the code bundle {self.address} holds {reserved}, a name that unpacking needs.")
-        return sizes
+    def _check_free(self, names: list[str]) -> None:
+        for name in names:
+            if name in (LOCK, MARKER):
+                raise CodeBundleError(f"the code bundle {self.address} holds {name}, a name that unpacking needs.")
+            if os.path.lexists(self.folder / name):
+                raise CodeBundleError(
+                    f"{self.folder / name} is there already, and of no bundle: unpack code bundle {self.address} into "
+                    f"a folder of its own."
+                )
 
     def _write(self, note: _Note, scratch: Path) -> None:
         # By way of the scratch folder, where what a killed process leaves is known to be ours.
