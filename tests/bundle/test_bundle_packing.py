@@ -25,8 +25,11 @@ from flyte._bundle.inflating import inflate
 from flyte._bundle.packing import Packed, pack, read_whole
 from flyte._bundle.plans import BundlePlan, Fingerprint, PlannedFile, fingerprint_of
 from flyte._bundle.selection import plan_bundle
-from flyte.errors import CodeBundleError
+from flyte.errors import CodeBundleError, DataNotFoundError
+from flyte.storage._settings import use_storage
 from tests.bundle.projects import archive_of, built, contents, names, tree, write
+from tests.s3 import S3Server
+from tests.s3 import settings as s3_settings
 
 part = st.text(st.characters(exclude_characters="/\\\0", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
     lambda text: text not in (".", "..") and len(text.encode()) < 250
@@ -339,6 +342,23 @@ def test_a_bundle_goes_through_an_object_store(project: Path) -> None:
     inflated = inflate(bundle, project.parent / "out")
     assert inflated.downloaded_path == project.parent / "out"
     assert tree(project.parent / "out") == {"a.py": b"1", "pkg/b.py": b"2"}
+
+
+def test_a_bundle_goes_through_s3(project: Path, s3: S3Server) -> None:
+    use_storage(s3_settings(s3.url))
+    write(project, {"a.py": "1", "pkg/b.py": "2"})
+    bucket = s3.new_bucket()
+    bundle = build_bundle(plan(), to=f"s3://{bucket}/code")
+    assert bundle is not None
+    assert build_bundle(plan(), to=f"s3://{bucket}/code") == bundle
+    [stored] = s3.client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert bundle.tgz == f"s3://{bucket}/{stored['Key']}"
+    inflate(bundle, project.parent / "out")
+    assert tree(project.parent / "out") == {"a.py": b"1", "pkg/b.py": b"2"}
+    s3.client.delete_object(Bucket=bucket, Key=stored["Key"])
+    with pytest.raises(DataNotFoundError, match=bundle.tgz):
+        inflate(bundle, project.parent / "other")
+    assert not (project.parent / "other").exists()
 
 
 def test_processes_that_pack_at_once_agree(project: Path) -> None:
