@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,20 @@ def test_the_archive_is_written_where_that_is_asked(target: str, flyte: Flyte, f
     with tarfile.open(path) as archive:
         assert archive.getnames() == [file["path"] for file in document["files"]]
     assert f"Written to ../{target}" in result.stderr
+
+
+def test_names_of_any_bytes_are_shown(flyte: Flyte, project: Path) -> None:
+    for name in (b"bytes\xff.py", b"two\nlines.py", "ünï.py".encode(), b"bad\xfe.log"):
+        Path(os.fsdecode(os.fsencode(project) + b"/" + name)).write_text("")
+    table = flyte("-of", "table-simple", "bundle", ".")
+    assert [line.split()[0] for line in table.stdout.splitlines() if ".py" in line] == [
+        r"bytes\xff.py",
+        r"two\nlines.py",
+        "ünï.py",
+    ]
+    document = json.loads(flyte("-of", "json", "bundle", ".").stdout)
+    assert [file["path"] for file in document["files"]] == [r"bytes\xff.py", "two\nlines.py", "ünï.py"]
+    assert document["left_out"][1] == {"path": r"bad\xfe.log", "why": "standard: *.log"}
 
 
 def test_nothing_else_is_left_behind(flyte: Flyte, files: Path, flyte_home: Path) -> None:

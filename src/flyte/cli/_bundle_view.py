@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +73,16 @@ def _default_root(file: Path) -> Path:
 def _print_tables(plan: BundlePlan, output: OutputFormat) -> None:
     if plan.files:
         columns = [Column("File", is_kept_whole=True), Column("Size", is_number=True), Column("Why")]
-        print_table(columns, [[file.relative, show_size(file.size_bytes), file.reason] for file in plan.files], output)
+        print_table(
+            columns, [[_shown(file.relative), show_size(file.size_bytes), file.reason] for file in plan.files], output
+        )
     if plan.skipped:
         columns = [Column("Left out", is_kept_whole=True), Column("Why")]
-        print_table(columns, [[each.relative, each.rule] for each in plan.skipped], output)
+        print_table(columns, [[_shown(each.relative), _shown(each.rule)] for each in plan.skipped], output)
 
 
 def _document(plan: BundlePlan, packed: Packed | None) -> dict[str, Any]:
-    files = [{"path": file.relative, "size_bytes": file.size_bytes, "why": file.reason} for file in plan.files]
+    files = [{"path": _text(file.relative), "size_bytes": file.size_bytes, "why": file.reason} for file in plan.files]
     return {
         "root": str(plan.root),
         "copy_style": plan.copy_style,
@@ -88,8 +91,18 @@ def _document(plan: BundlePlan, packed: Packed | None) -> dict[str, Any]:
         "name": packed.name if packed else None,
         "packed_bytes": packed.size_bytes if packed else None,
         "files": files,
-        "left_out": [{"path": each.relative, "why": each.rule} for each in plan.skipped],
+        "left_out": [{"path": _text(each.relative), "why": _text(each.rule)} for each in plan.skipped],
     }
+
+
+def _shown(name: str) -> str:
+    """A name on one line, whatever is in it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in _text(name))
+
+
+def _text(name: str) -> str:
+    """A name that can be written as UTF-8; names of files may be any bytes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _write(target: Path, name: str, content: bytes) -> None:
