@@ -85,7 +85,7 @@ def load_module(file: Path, root: Path | None = None) -> ModuleType:
         CommandError: its code fails while it is imported, or its name is taken.
     """
     path = file.resolve()
-    root = (root or _package_root(path.parent)).resolve()
+    root = (root or package_root(path.parent)).resolve()
     if not path.is_relative_to(root):
         raise CommandError(f"{file} is not below the root folder {root} that --root-dir names.")
     _make_importable(root, path.parent)
@@ -108,7 +108,8 @@ def _make_importable(root: Path, folder: Path) -> None:
         sys.path.append(str(folder))
 
 
-def _package_root(folder: Path) -> Path:
+def package_root(folder: Path) -> Path:
+    """The folder that the modules in a folder are imported from: itself, or where its package starts."""
     return next((each for each in (folder, *folder.parents) if not (each / "__init__.py").exists()), folder)
 
 

@@ -38,6 +38,7 @@ def _help_settings() -> dict[str, object]:
     members={
         "abort": "flyte.cli._abort:abort",
         "build": "flyte.cli._build:build",
+        "bundle": "flyte.cli._bundle:bundle",
         "create": "flyte.cli._create:create",
         "delete": "flyte.cli._delete:delete",
         "explain": "flyte.cli._explain:explain",
