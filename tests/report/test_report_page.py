@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
 from flyte.report import Report, Tab
-from flyte.report._files import report_path, write_report
+from flyte.report._files import write_report
+from flyte.storage._backend import backend_of
 
 HOSTILE = [
     "</script>",
@@ -217,8 +219,8 @@ def test_report_without_content_writes_no_page(tmp_path: Path) -> None:
 
 def test_report_with_content_is_written_below_the_output_path(tmp_path: Path) -> None:
     path = write_report(report_with(main="<p>x</p>"), f"file://{tmp_path}/a0")
-    assert path == tmp_path / "a0" / "report.html"
-    assert read_page(path.read_text("utf-8")).tabs == ["main"]
+    assert path == str(tmp_path / "a0" / "report.html")
+    assert read_page(Path(path).read_text("utf-8")).tabs == ["main"]
 
 
 def test_emptied_report_replaces_the_page_that_was_written_before(tmp_path: Path) -> None:
@@ -227,9 +229,15 @@ def test_emptied_report_replaces_the_page_that_was_written_before(tmp_path: Path
     report.get_tab("main").replace("")
     path = write_report(report, tmp_path)
     assert path is not None
-    assert read_page(path.read_text("utf-8")).tabs == []
+    assert read_page(Path(path).read_text("utf-8")).tabs == []
 
 
-def test_remote_output_path_is_refused_with_its_address() -> None:
-    with pytest.raises(NotImplementedError, match="'s3://bucket/run/a0', on remote storage"):
-        report_path("s3://bucket/run/a0")
+def test_report_goes_to_remote_storage_and_replaces_what_was_there() -> None:
+    folder = f"memory://reports/{uuid4().hex}"
+    assert write_report(Report("a0"), folder) is None
+    report = report_with(main="<p>x</p>")
+    for text, tabs in (("<p>y</p>", ["main"]), ("", [])):
+        report.get_tab("main").replace(text)
+        address = write_report(report, folder)
+        assert address == f"{folder}/report.html"
+        assert read_page(backend_of(address).read(address).decode()).tabs == tabs

@@ -26,6 +26,7 @@ from flyte._controller.stepping import await_in_context
 from flyte._controller.threads import ThreadPool
 from flyte._engine.attempts import Failure
 from flyte._logging import system_logger
+from flyte.errors import StorageError
 from flyte.models import TaskContext
 from flyte.report._files import write_report
 
@@ -186,7 +187,7 @@ class Bodies:
         output_path = action_folder(self._spec, attempt.record)
         try:
             await self._threads.run(partial(write_report, attempt.report, str(output_path)))
-        except (OSError, NotImplementedError) as error:
+        except (OSError, StorageError) as error:
             # A report tells about the work; not having one must not undo it.
             system_logger.warning("the report of action %s was not written: %s", attempt.record.name, error)
 

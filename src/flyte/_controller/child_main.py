@@ -29,6 +29,7 @@ from flyte._controller.importing import importing_main
 from flyte._controller.progress import TaskProgress
 from flyte._forks.wire import receive
 from flyte._logging import logger, system_logger
+from flyte.errors import StorageError
 from flyte.models import GroupData
 from flyte.report._files import write_report
 from flyte.storage._settings import use_storage
@@ -129,7 +130,7 @@ def _run(start: Start, channel: Channel, run_async: RunAsync) -> bytes:
         if task.report and attempt.report.has_content():
             try:
                 write_report(attempt.report, str(action_folder(start.spec, start.record)))
-            except (OSError, NotImplementedError) as error:
+            except (OSError, StorageError) as error:
                 # A report tells about the work; not having one must not undo it.
                 system_logger.warning("the report of action %s was not written: %s", start.record.name, error)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Optional
+from typing import IO, Optional, Protocol
 
 from flyte._atomic import replace_atomically
+from flyte.errors import StorageError
 
 
 class BaseCheckpoint(ABC):
@@ -41,20 +45,20 @@ class BaseCheckpoint(ABC):
 
 
 class Checkpoint(BaseCheckpoint):
-    """A checkpoint kept in one local file: bytes and files as they are, a folder as a gzip tar archive.
+    """A checkpoint kept in one file: bytes and files as they are, a folder as a gzip tar archive.
 
     Args:
         checkpoint_dest: The file that `save` writes.
         checkpoint_src: The file that `load` reads; None or blank when there was no attempt before.
 
     Raises:
-        NotImplementedError: one of them is on remote storage.
+        NotImplementedError: one of them is on remote storage, and nothing in this process reaches that.
     """
 
     def __init__(self, checkpoint_dest: str, checkpoint_src: str | None = None) -> None:
         source = None if is_blank(checkpoint_src) else checkpoint_src
-        self._dest = _local_file(checkpoint_dest)
-        self._source = None if source is None else _local_file(source)
+        self._dest = _file(checkpoint_dest)
+        self._source = None if source is None else _file(source)
         self._remote_destination = checkpoint_dest
         self._remote_source = source
         self._loaded: Path | None = None
@@ -113,8 +117,9 @@ class Checkpoint(BaseCheckpoint):
         """`load`, blocking."""
         if self._loaded is None and self._source is not None:
             try:
-                self._loaded = _unpack(self._source, self.path)
-            except OSError:
+                with self._source.fetched() as file:
+                    self._loaded = _unpack(file, self.path)
+            except (OSError, StorageError):
                 # A first attempt has nothing to find, and one that cannot read its checkpoint can still start afresh.
                 return None
         return self._loaded
@@ -122,13 +127,13 @@ class Checkpoint(BaseCheckpoint):
     def save_sync(self, data: Path | str | bytes) -> None:
         """`save`, blocking."""
         if isinstance(data, bytes):
-            replace_atomically(self._dest, lambda file: file.write(data))
+            self._dest.replace(lambda file: file.write(data))
             return
         origin = Path(data)
         if origin.is_dir():
-            replace_atomically(self._dest, lambda file: _pack(origin, file))
+            self._dest.replace(lambda file: _pack(origin, file))
         elif origin.exists():
-            replace_atomically(self._dest, lambda file: _copy(origin, file))
+            self._dest.replace(lambda file: _copy(origin, file))
         else:
             raise FileNotFoundError(f"checkpoint: there is no file or folder {os.fspath(origin)!r} to save")
 
@@ -138,14 +143,73 @@ def is_blank(path: str | None) -> bool:
     return path is None or not path.strip().strip("\"'").strip()
 
 
-def _local_file(address: str) -> Path:
+class RemoteFiles(Protocol):
+    """What moves files between this machine and addresses; in place whole, or not at all."""
+
+    def fetch(self, address: str, path: Path) -> None:
+        """The file at the address is at the path. Raises `StorageError` where it cannot be read."""
+        ...
+
+    def store(self, path: Path, address: str) -> None:
+        """The file at the path is at the address."""
+        ...
+
+
+_remote_files: RemoteFiles | None = None
+
+
+def use_remote_files(files: RemoteFiles) -> None:
+    """From now on checkpoints on remote storage are reached by `files`."""
+    global _remote_files
+    _remote_files = files
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalFile:
+    path: Path
+
+    @contextmanager
+    def fetched(self) -> Iterator[Path]:
+        yield self.path
+
+    def replace(self, write: Callable[[IO[bytes]], object]) -> None:
+        replace_atomically(self.path, write)
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteFile:
+    address: str
+    files: RemoteFiles
+
+    @contextmanager
+    def fetched(self) -> Iterator[Path]:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(prefix="flyte-cp-") as folder:
+            path = Path(folder, "checkpoint")
+            self.files.fetch(self.address, path)
+            yield path
+
+    def replace(self, write: Callable[[IO[bytes]], object]) -> None:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(prefix="flyte-cp-") as folder:
+            path = Path(folder, "checkpoint")
+            with path.open("wb") as file:
+                write(file)
+            self.files.store(path, self.address)
+
+
+def _file(address: str) -> _LocalFile | _RemoteFile:
     scheme, separator, rest = address.partition("://")
-    if separator and scheme != "file":
+    if not separator or scheme == "file":
+        return _LocalFile(Path(rest if separator else address))
+    if _remote_files is None:
         raise NotImplementedError(
-            f"checkpoint {address!r} is on remote storage ({scheme}), which checkpoints cannot reach yet. "
+            f"checkpoint {address!r} is on remote storage ({scheme}), which only the process of a served task reaches. "
             f"Run the task locally, or give a path on this machine."
         )
-    return Path(rest if separator else address)
+    return _RemoteFile(address, _remote_files)
 
 
 def _copy(origin: Path, file: IO[bytes]) -> None:

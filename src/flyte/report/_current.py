@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flyte._context import ctx
-from flyte.report._files import report_path
 from flyte.report._report import MAIN_TAB, Report, Tab
 
 
@@ -35,13 +34,15 @@ class _Flush:
 
     Raises:
         OSError: the page could not be written; the one before is still there.
-        NotImplementedError: the output path is on remote storage.
+        StorageError: it could not be written on remote storage.
     """
 
     def __call__(self) -> None:
         context = ctx()
         if context:
-            context.report.save(report_path(context.output_path))
+            from flyte.report._files import report_address, save_report
+
+            save_report(context.report, report_address(context.output_path))
 
     async def aio(self) -> None:
         """The awaitable form."""

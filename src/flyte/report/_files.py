@@ -5,36 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 
 from flyte.report._report import Report
+from flyte.storage._addresses import absolute, is_remote, join, local_path
+from flyte.storage._backend import backend_of
 
 REPORT_FILE = "report.html"
 
 
+def report_address(output_path: str | Path) -> str:
+    """Where the page of the action with this output path is, or would be."""
+    return join(absolute(str(output_path)).rstrip("/"), REPORT_FILE)
+
+
 def report_path(output_path: str | Path) -> Path:
-    """Where the page of the action with this output path is, or would be.
-
-    Raises:
-        NotImplementedError: the output path is on remote storage.
-    """
-    scheme, separator, rest = str(output_path).partition("://")
-    if separator and scheme != "file":
-        raise NotImplementedError(
-            f"the report would go below {str(output_path)!r}, on remote storage ({scheme}), where reports cannot be "
-            f"written yet. Give the run a `run_base_dir` on this machine."
-        )
-    return Path(rest if separator else output_path) / REPORT_FILE
+    """The same as a path, for an output path on this machine."""
+    return local_path(report_address(output_path))
 
 
-def write_report(report: Report, output_path: str | Path) -> Path | None:
+def write_report(report: Report, output_path: str | Path) -> str | None:
     """The page of the action with this output path is that of `report`; returns where, None if it has no page.
 
     An empty report makes no page, and replaces one that a flush, or an earlier attempt, has written.
 
     Raises:
         OSError: the page could not be written.
-        NotImplementedError: the output path is on remote storage.
+        StorageError: it could not be written on remote storage.
     """
-    path = report_path(output_path)
-    if not report.has_content() and not path.exists():
+    address = report_address(output_path)
+    if not report.has_content() and backend_of(address).find(address) is None:
         return None
-    report.save(path)
-    return path
+    save_report(report, address)
+    return address
+
+
+def save_report(report: Report, address: str) -> None:
+    """The page at an address is the report as it is now, whole; of two saves of one report the later one stays.
+
+    Raises:
+        OSError: the page could not be written.
+        StorageError: it could not be written on remote storage.
+    """
+    if is_remote(address):
+        report.save_as(lambda page: backend_of(address).write(address, page))
+    else:
+        report.save(local_path(address))

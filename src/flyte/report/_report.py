@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -96,9 +97,13 @@ class Report:
         Raises:
             OSError: the file could not be written.
         """
+        self.save_as(lambda page: write_atomically(path, page))
+
+    def save_as(self, write: Callable[[bytes], object]) -> None:
+        """`write` is called with the page as it is now; of two saves of one report the later one stays."""
         with self._saving:
             # A lone surrogate, as in a file name that is not UTF-8, becomes a character reference.
-            write_atomically(path, self.get_final_report().encode("utf-8", "xmlcharrefreplace"))
+            write(self.get_final_report().encode("utf-8", "xmlcharrefreplace"))
 
     def __getstate__(self) -> dict[str, Any]:
         # Reports travel between processes; locks do not.

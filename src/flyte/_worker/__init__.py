@@ -1,0 +1,1 @@
+"""The process of one attempt under a control plane: the `a0` program."""

@@ -1,0 +1,54 @@
+"""The controller of an attempt that has no control plane to ask."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any, NoReturn
+
+from flyte._context import ActionScope
+from flyte.errors import RuntimeSystemError
+
+
+class NoController:
+    """Refuses what only a control plane can do: calls of tasks, traces and conditions.
+
+    Args:
+        endpoint: Of the control plane that the caller named; None where it named none.
+    """
+
+    def __init__(self, endpoint: str | None) -> None:
+        self._endpoint = endpoint
+
+    @property
+    def output(self) -> Any:
+        """Nothing: what the attempt prints goes where its process's output goes."""
+        return None
+
+    async def submit(self, scope: ActionScope, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Refused."""
+        self._refuse(f"task {task.name!r} was called")
+
+    def submit_blocking(self, scope: ActionScope, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Refused."""
+        self._refuse(f"task {task.name!r} was called")
+
+    def start(self, scope: ActionScope, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+        """Refused."""
+        self._refuse(f"task {task.name!r} was called")
+
+    @property
+    def tracer(self) -> Any:
+        """Refused."""
+        self._refuse("a traced function was called")
+
+    @property
+    def conditions(self) -> Any:
+        """Refused."""
+        self._refuse("a condition was asked")
+
+    def _refuse(self, what: str) -> NoReturn:
+        where = f"this release has no client for the one at {self._endpoint}" if self._endpoint else "none was named"
+        raise RuntimeSystemError(
+            "NoControlPlane",
+            f"{what}, which needs a control plane, and {where}. Run the task with `flyte run --local`.",
+        )
