@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Coroutine
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
@@ -20,7 +19,7 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 from flyte._authoring.task import TaskTemplate
 from flyte._context import ActionScope, enter_scope
-from flyte._controller.failures import failure_of
+from flyte._controller.failures import failure_of, user_traceback
 from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._engine.attempts import Failure
 from flyte._logging import system_logger
@@ -174,7 +173,7 @@ def _terminated(task: TaskTemplate[Any, Any, Any]) -> Failure:
 
 def _say(error: BaseException) -> None:
     """The traceback is in the log of the attempt; the file has the message alone."""
-    traceback.print_exception(error)
+    print(user_traceback(error), file=sys.stderr, end="", flush=True)
 
 
 class _Termination:
