@@ -152,9 +152,13 @@ def test_rules_above_the_repository_do_not_count(project: Path) -> None:
     assert names(plan_bundle(project / "repo", copy_style="all")) == ["main.py"]
 
 
-def test_a_root_that_its_repository_leaves_out_was_named_nevertheless(project: Path) -> None:
-    write(project, {".gitignore": "scratch/\n", ".git/HEAD": "", "scratch/x/main.py": ""})
-    assert names(plan_bundle(project / "scratch" / "x", copy_style="all")) == ["main.py"]
+@pytest.mark.parametrize("line", ["scratch/", "*", "/scratch/**", "x", "/scratch/x"])
+def test_a_root_that_its_repository_leaves_out_was_named_nevertheless(line: str, project: Path) -> None:
+    write(project, {".gitignore": f"{line}\n*.csv\n", ".git/HEAD": ""})
+    write(
+        project, {"scratch/x/main.py": "", "scratch/x/a.csv": "", "scratch/x/b.txt": "", "scratch/x/.gitignore": "b*"}
+    )
+    assert names(plan_bundle(project / "scratch" / "x", copy_style="all")) == [".gitignore", "a.csv", "main.py"]
 
 
 def test_flyteignore_has_the_last_word(project: Path) -> None:

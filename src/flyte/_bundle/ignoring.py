@@ -100,9 +100,8 @@ class IgnoreRules:
 
         rules = cls(str(root), homes=frozenset({os.path.realpath(home())}))
         outer = tuple(_git_rules_above(root))
-        is_ignored = replace(rules, git=outer)._verdict_of(outer, str(root), is_folder=True)
         # A root that its repository leaves out was named nevertheless: what the repository says is not about it.
-        return rules if is_ignored and is_ignored[0] else replace(rules, git=outer)
+        return rules if _leave_out(outer, root) else replace(rules, git=outer)
 
     def within(self, folder: str, names: frozenset[str]) -> IgnoreRules:
         """The rules in a folder that holds these names."""
@@ -133,11 +132,11 @@ class IgnoreRules:
             return f"never: {NEVER}"
         if is_folder and (never := self._never(path)):
             return never
-        if verdict := self._verdict_of(self.flyte, path, is_folder=is_folder):
+        if verdict := _last_verdict(self.flyte, path, is_folder=is_folder):
             return verdict[1] if verdict[0] else None
         if standard := standard_rule(name):
             return standard
-        verdict = self._verdict_of(self.git, path, is_folder=is_folder)
+        verdict = _last_verdict(self.git, path, is_folder=is_folder)
         return verdict[1] if verdict and verdict[0] else None
 
     def _never(self, folder: str) -> str | None:
@@ -145,11 +144,22 @@ class IgnoreRules:
             return "never: the home folder of Flyte"
         return virtual_environment_rule(folder)
 
-    def _verdict_of(self, files: tuple[RuleFile, ...], path: str, *, is_folder: bool) -> tuple[bool, str] | None:
-        for file in reversed(files):
-            if verdict := file.verdict(path, is_folder=is_folder):
-                return verdict
-        return None
+
+def _last_verdict(files: tuple[RuleFile, ...], path: str, *, is_folder: bool) -> tuple[bool, str] | None:
+    for file in reversed(files):
+        if verdict := file.verdict(path, is_folder=is_folder):
+            return verdict
+    return None
+
+
+def _leave_out(files: tuple[RuleFile, ...], folder: Path) -> bool:
+    """Whether these files leave out a folder, or one that it is in."""
+    for each in (folder, *folder.parents):
+        above = tuple(file for file in files if Path(file.folder) in each.parents)
+        verdict = _last_verdict(above, str(each), is_folder=True)
+        if verdict and verdict[0]:
+            return True
+    return False
 
 
 def rule_for(path: str, root: str) -> str | None:
