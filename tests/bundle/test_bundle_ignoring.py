@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flyte._bundle.ignoring import STANDARD_ENDINGS, STANDARD_NAMES
 from flyte._bundle.selection import plan_bundle
-from flyte.errors import CodeBundleError
 from tests.bundle.projects import names, rules, write
 
 
@@ -78,17 +81,49 @@ FILES = [
 ]
 
 
+def listed_by_git(folder: Path) -> list[str]:
+    """The files that git would add, by name."""
+    command = ["git", "-C", str(folder), "ls-files", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, check=True, capture_output=True).stdout
+    return sorted(os.fsdecode(name) for name in listed.split(b"\0") if name)
+
+
 def test_gitignore_means_what_it_means_to_git(project: Path) -> None:
     write(project, dict.fromkeys(FILES, "x"))
     write(project, {".gitignore": PATTERNS, "pkg/.gitignore": "b.txt\n", "pkg/inner/.gitignore": "!b.txt\nkeep.csv\n"})
-    subprocess.run(["git", "init", "-q"], check=True, capture_output=True)
-    listed = subprocess.run(
-        ["git", "-c", "core.quotepath=off", "ls-files", "--others", "--exclude-standard", "-z"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert names(plan_bundle(copy_style="all")) == sorted(filter(None, listed.split("\0")))
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert names(plan_bundle(copy_style="all")) == listed_by_git(project)
+
+
+plain_part = st.sampled_from(["a", "b", "ab", "a.x", "b.x"])
+odd_part = st.text(st.sampled_from("aab.-]![^\\ #:*?é1"), min_size=1, max_size=3)
+# Folders start with a d and files with an f, so that no name is both.
+file = st.lists(plain_part | odd_part, min_size=1, max_size=3).map(
+    lambda parts: "/".join([*(f"d{part}" for part in parts[:-1]), f"f{parts[-1]}"])
+)
+plain_pattern = st.builds(
+    lambda negation, start, parts, end: negation + start + "/".join(parts) + end,
+    st.sampled_from(["", "", "!"]),
+    st.sampled_from(["", "", "/", "**/"]),
+    st.lists(st.sampled_from(["fa", "f*", "*", "*.x", "d*", "da", "db", "**", "f?", "[df]a"]), min_size=1, max_size=3),
+    st.sampled_from(["", "", "/", "/*", "/**"]),
+)
+PIECES = [*"addf**??[]]!-^\\/ .#:1", "[[:alpha:]]", "[[:digit:]]", "[[:no:]]", "**/", "/**", "[!a]", "[a-f]", "[]a]"]
+odd_pattern = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+rule_files = st.dictionaries(
+    st.sampled_from(["", "da/", "db/", "da/db/"]), st.lists(plain_pattern | odd_pattern, max_size=4), max_size=3
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(files=st.lists(file, min_size=1, max_size=8, unique=True), rule_files=rule_files)
+def test_any_patterns_mean_what_they_mean_to_git(files: list[str], rule_files: dict[str, list[str]]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        write(root, dict.fromkeys(files, "x"))
+        write(root, {f"{place}.gitignore": "\n".join(lines) for place, lines in rule_files.items()})
+        subprocess.run(["git", "init", "-q", folder], check=True)
+        assert names(plan_bundle(root, copy_style="all")) == listed_by_git(root)
 
 
 def test_the_rule_that_is_named_is_the_line_of_the_file(project: Path) -> None:
@@ -117,9 +152,13 @@ def test_rules_above_the_repository_do_not_count(project: Path) -> None:
     assert names(plan_bundle(project / "repo", copy_style="all")) == ["main.py"]
 
 
-def test_a_root_that_its_repository_leaves_out_was_named_nevertheless(project: Path) -> None:
-    write(project, {".gitignore": "scratch/\n", ".git/HEAD": "", "scratch/x/main.py": ""})
-    assert names(plan_bundle(project / "scratch" / "x", copy_style="all")) == ["main.py"]
+@pytest.mark.parametrize("line", ["scratch/", "*", "/scratch/**", "x", "/scratch/x"])
+def test_a_root_that_its_repository_leaves_out_was_named_nevertheless(line: str, project: Path) -> None:
+    write(project, {".gitignore": f"{line}\n*.csv\n", ".git/HEAD": ""})
+    write(
+        project, {"scratch/x/main.py": "", "scratch/x/a.csv": "", "scratch/x/b.txt": "", "scratch/x/.gitignore": "b*"}
+    )
+    assert names(plan_bundle(project / "scratch" / "x", copy_style="all")) == [".gitignore", "a.csv", "main.py"]
 
 
 def test_flyteignore_has_the_last_word(project: Path) -> None:
@@ -153,10 +192,10 @@ def test_rule_files_of_any_bytes_and_line_ends_are_read(project: Path) -> None:
     assert names(plan_bundle(copy_style="all")) == [".gitignore", "main.py"]
 
 
-def test_a_pattern_that_cannot_be_read_is_named(project: Path) -> None:
-    write(project, {"main.py": "", "pkg/.flyteignore": "ok\n!\n"})
-    with pytest.raises(CodeBundleError, match=r"pkg/\.flyteignore holds a pattern that cannot be read.*'!'"):
-        plan_bundle(copy_style="all")
+@pytest.mark.parametrize("line", ["!", "/", "!/", "[a", "main.py\\", "[[:none:]]*", "*[]", "# *", "\t# *"])
+def test_a_line_that_git_reads_to_no_end_matches_nothing(line: str, project: Path) -> None:
+    write(project, {"main.py": "", ".flyteignore": f"{line}\n"})
+    assert names(plan_bundle(copy_style="all")) == [".flyteignore", "main.py"]
 
 
 def test_a_gitignore_that_is_a_folder_is_an_ordinary_folder(project: Path) -> None:

@@ -9,14 +9,17 @@ import pickle
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flyte._bundle import unpacking
+from flyte._bundle import fetching, unpacking
 from flyte._bundle.fetching import save_code
 from flyte._bundle.inflating import LOCK, MARKER, download_code_bundle, inflate
 from flyte._bundle.selection import plan_bundle
+from flyte._bundle.unpacking import unpack
 from flyte.errors import CodeBundleError, DataNotFoundError
 from flyte.models import CodeBundle
 from tests.bundle.projects import archive, archive_of, built, bundle_of, member, tree, write
@@ -340,6 +343,20 @@ def test_many_processes_at_once_unpack_once(project: Path, tmp_path: Path) -> No
     assert sum(unpacked for unpacked, _ in results) == 1
     assert {content for _, content in results} == {"x = 199\n" * 20}
     assert not list((tmp_path / "out").glob(".flyte-bundle-tmp*"))
+
+
+def test_many_threads_at_once_unpack_once(bundle: CodeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = []
+
+    def counting(*arguments: Any) -> Any:
+        unpacked.append(1)
+        return unpack(*arguments)
+
+    monkeypatch.setattr(fetching, "unpack", counting)
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda _: inflate(bundle, tmp_path / "out"), range(16)))
+    assert {result.downloaded_path for result in results} == {tmp_path / "out"}
+    assert len(unpacked) == 1
 
 
 def test_many_processes_at_once_that_all_fail_leave_nothing(project: Path, tmp_path: Path) -> None:

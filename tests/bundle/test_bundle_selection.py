@@ -113,6 +113,18 @@ def test_ignore_rules_do_not_keep_out_a_module_that_is_in_use(project: Path) -> 
     assert names(plan_bundle(modules=modules(main=project / "build" / "main.py"))) == ["build/main.py"]
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_module_that_a_link_brings_in_from_outside_is_left_out(is_folder: bool, project: Path) -> None:
+    write(project.parent, {"outside/x.py": ""})
+    write(project, {"main.py": ""})
+    link = project / ("folder" if is_folder else "x.py")
+    link.symlink_to(project.parent / "outside" / ("" if is_folder else "x.py"))
+    path = link / "x.py" if is_folder else link
+    plan = plan_bundle(modules=modules(main=project / "main.py", x=path))
+    assert names(plan) == ["main.py"]
+    assert rules(plan) == {str(path.relative_to(project)): f"a link out of the root, to {project.parent}/outside/x.py"}
+
+
 def declared(project: Path, name: str, *include: str, depends_on: str = "[]") -> flyte.TaskEnvironment:
     """An environment declared by a file of the project."""
     file = project / "pkg" / f"{name}.py"

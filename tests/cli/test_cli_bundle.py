@@ -142,7 +142,7 @@ def test_a_bundle_that_would_be_refused_is_shown_all_the_same(
     flyte: Flyte, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLYTE_BUNDLE_MAX_FILE_MIB", "0.00001")
-    result = flyte("-of", "json", "bundle", ".", "-o", "../x.tgz")
+    result = flyte("-of", "json", "bundle", ".", "--output", "../x.tgz")
     document = json.loads(result.stdout)
     assert len(document["files"]) == 5
     assert (document["version"], document["name"], document["packed_bytes"]) == (None, None, None)
@@ -160,7 +160,7 @@ def test_a_bundle_that_would_be_refused_is_shown_all_the_same(
         ([".", "--copy-style", "none"], "'none' is not one of 'loaded_modules', 'all', 'custom'"),
         (["tasks.py", "--root-dir", "sub"], "tasks.py is not below the root folder"),
         (["..", "--copy-style", "all"], "is a home folder: it may hold keys, mail and data."),
-        ([".", "-o", "conf.yaml/x.tgz"], "conf.yaml/x.tgz cannot be written"),
+        ([".", "--output", "conf.yaml/x.tgz"], "conf.yaml/x.tgz cannot be written"),
     ],
 )
 def test_a_wrong_command_says_what_is_wrong(arguments: list[str], message: str, flyte: Flyte, files: Path) -> None:

@@ -10,14 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from flyte._bundle.ignore_patterns import IgnoreFile, read_patterns
 from flyte.errors import CodeBundleError
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 GIT_IGNORE = ".gitignore"
 FLYTE_IGNORE = ".flyteignore"
@@ -61,38 +57,24 @@ def virtual_environment_rule(folder: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RuleFile:
-    """A file of patterns.
+    """A file of patterns in its place.
 
     Attributes:
         folder: The folder that its patterns are relative to.
         shown: What it is called in messages.
-        lines: Its lines, without the empty ones.
+        file: Its patterns.
     """
 
     folder: str
     shown: str
-    lines: tuple[str, ...]
-
-    @cached_property
-    def _spec(self) -> GitIgnoreSpec:
-        from pathspec import GitIgnoreSpec
-
-        try:
-            return GitIgnoreSpec.from_lines(self.lines)
-        except ValueError as error:
-            raise CodeBundleError(
-                f"{self.folder}/{self.shown} holds a pattern that cannot be read: {error}. Correct or delete it."
-            ) from error
+    file: IgnoreFile
 
     def verdict(self, path: str, *, is_folder: bool) -> tuple[bool, str] | None:
         """Whether a path is left out, and the line that says so; None where no line speaks of it."""
-        relative = path[len(self.folder) :].lstrip("/") + ("/" if is_folder else "")
-        result = self._spec.check_file(relative)
-        if result.include is None or result.index is None:
-            return None
-        return result.include, f"{self.shown}: {self.lines[result.index].strip()}"
+        pattern = self.file.decide(path[len(self.folder) :].lstrip("/"), is_folder=is_folder)
+        return None if pattern is None else (not pattern.is_negated, f"{self.shown}: {pattern.line}")
 
 
 @dataclass(frozen=True)
@@ -118,9 +100,8 @@ class IgnoreRules:
 
         rules = cls(str(root), homes=frozenset({os.path.realpath(home())}))
         outer = tuple(_git_rules_above(root))
-        is_ignored = replace(rules, git=outer)._verdict_of(outer, str(root), is_folder=True)
         # A root that its repository leaves out was named nevertheless: what the repository says is not about it.
-        return rules if is_ignored and is_ignored[0] else replace(rules, git=outer)
+        return rules if _leave_out(outer, root) else replace(rules, git=outer)
 
     def within(self, folder: str, names: frozenset[str]) -> IgnoreRules:
         """The rules in a folder that holds these names."""
@@ -151,11 +132,11 @@ class IgnoreRules:
             return f"never: {NEVER}"
         if is_folder and (never := self._never(path)):
             return never
-        if verdict := self._verdict_of(self.flyte, path, is_folder=is_folder):
+        if verdict := _last_verdict(self.flyte, path, is_folder=is_folder):
             return verdict[1] if verdict[0] else None
         if standard := standard_rule(name):
             return standard
-        verdict = self._verdict_of(self.git, path, is_folder=is_folder)
+        verdict = _last_verdict(self.git, path, is_folder=is_folder)
         return verdict[1] if verdict and verdict[0] else None
 
     def _never(self, folder: str) -> str | None:
@@ -163,11 +144,22 @@ class IgnoreRules:
             return "never: the home folder of Flyte"
         return virtual_environment_rule(folder)
 
-    def _verdict_of(self, files: tuple[RuleFile, ...], path: str, *, is_folder: bool) -> tuple[bool, str] | None:
-        for file in reversed(files):
-            if verdict := file.verdict(path, is_folder=is_folder):
-                return verdict
-        return None
+
+def _last_verdict(files: tuple[RuleFile, ...], path: str, *, is_folder: bool) -> tuple[bool, str] | None:
+    for file in reversed(files):
+        if verdict := file.verdict(path, is_folder=is_folder):
+            return verdict
+    return None
+
+
+def _leave_out(files: tuple[RuleFile, ...], folder: Path) -> bool:
+    """Whether these files leave out a folder, or one that it is in."""
+    for each in (folder, *folder.parents):
+        above = tuple(file for file in files if Path(file.folder) in each.parents)
+        verdict = _last_verdict(above, str(each), is_folder=True)
+        if verdict and verdict[0]:
+            return True
+    return False
 
 
 def rule_for(path: str, root: str) -> str | None:
@@ -194,29 +186,27 @@ def _git_rules_above(root: Path) -> Iterator[RuleFile]:
     repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
     if repository is None:
         return
-    if exclude := _lines_of(f"{repository}/.git/info/exclude"):
-        yield RuleFile(str(repository), ".git/info/exclude", exclude)
+    yield from _rule_file(str(repository), f"{repository}/.git/info/exclude", ".git/info/exclude")
     above = [folder for folder in root.parents if folder.is_relative_to(repository)]
     for folder in reversed(above):
-        if lines := _lines_of(f"{folder}/{GIT_IGNORE}"):
-            yield RuleFile(str(folder), f"{folder}/{GIT_IGNORE}", lines)
+        yield from _rule_file(str(folder), f"{folder}/{GIT_IGNORE}", f"{folder}/{GIT_IGNORE}")
 
 
 def _rules_of(folder: str, name: str, root: str, names: frozenset[str]) -> Iterator[RuleFile]:
-    if name in names and (lines := _lines_of(f"{folder}/{name}")):
-        yield RuleFile(folder, f"{folder}/{name}"[len(root) :].lstrip("/"), lines)
+    if name in names:
+        yield from _rule_file(folder, f"{folder}/{name}", f"{folder}/{name}"[len(root) :].lstrip("/"))
 
 
-def _lines_of(path: str) -> tuple[str, ...]:
-    """The lines of a file that are not empty; none where there is no such file.
+def _rule_file(folder: str, path: str, shown: str) -> Iterator[RuleFile]:
+    """The file at a path, if there is one.
 
     Raises:
         CodeBundleError: it cannot be read, so that nobody knows what is to be left out.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return tuple(line for line in file.read().splitlines() if line.strip())
+        with open(path, "rb") as file:
+            yield RuleFile(folder, shown, IgnoreFile(read_patterns(file.read())))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return ()
+        return
     except OSError as error:
         raise CodeBundleError(f"{path} says what a bundle leaves out, and cannot be read: {error.strerror}.") from error

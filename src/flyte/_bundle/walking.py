@@ -44,7 +44,11 @@ class Walk:
 
     def add_file(self, path: str) -> None:
         """A file is found, whatever the rules say of it; links out of the root are left out all the same."""
-        self._add(path, os.path.islink(path))
+        target = os.path.realpath(path)
+        if is_below(target, self.root):
+            self._add(path)
+        else:
+            self._skip(path, f"a link out of the root, to {target}", is_folder=False)
 
     def _descend(self, folder: str, rules: IgnoreRules, ancestors: tuple[str, ...]) -> None:
         try:
@@ -63,7 +67,7 @@ class Walk:
             elif is_folder:
                 self._descend(path, rules, (*ancestors, os.path.realpath(path)))
             else:
-                self._add(path, is_link=False)
+                self._add(path)
 
     def _why_not_followed(self, path: str, ancestors: tuple[str, ...]) -> str | None:
         target = os.path.realpath(path)
@@ -78,10 +82,7 @@ class Walk:
             return f"a link to {target}, which is left out ({rule})"
         return None
 
-    def _add(self, path: str, is_link: bool) -> None:
-        if is_link and not is_below(target := os.path.realpath(path), self.root):
-            self._skip(path, f"a link out of the root, to {target}", is_folder=False)
-            return
+    def _add(self, path: str) -> None:
         try:
             status = os.stat(path)
         except FileNotFoundError:

@@ -26,7 +26,6 @@ from flyte.cli._invocation import current_invocation
     "is below it, else the folder that its modules are imported from]",
 )
 @click.option(
-    "-o",
     "--output",
     "archive",
     type=click.Path(path_type=Path),
