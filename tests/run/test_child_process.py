@@ -22,6 +22,7 @@ from flyte._store.reader import StoreReader
 from flyte._store.records import StoredAction
 from flyte.errors import DeadlineExceededError, MaxRuntimeExceededError, RuntimeUserError
 from flyte.models import ActionPhase
+from tests.processes import are_gone
 
 env = flyte.TaskEnvironment(name="cp", env_vars={"CP_SET": "yes"})
 HERE = os.getpid()
@@ -154,23 +155,6 @@ def recorded(home: Path, run_name: str = "r") -> dict[str, StoredAction]:
 
 def processes_in(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.iterdir()]
-
-
-def runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def are_gone(pids: list[int], within_s: float = 5) -> bool:
-    """Whether they have ended; one that was killed may take a moment to."""
-    deadline = time.monotonic() + within_s
-    while any(map(runs, pids)):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_it_runs_in_another_process_that_knows_what_a_task_knows() -> None:

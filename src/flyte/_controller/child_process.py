@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
+from flyte._authoring.reuse import ReusePolicy
 from flyte._context import ActionScope
 from flyte._controller.calls import Call
 from flyte._controller.child_messages import (
@@ -82,7 +83,7 @@ class ChildProcesses:
         self._spec = spec
         self._isolation = isolation
         self._servers = ForkServers()
-        self._pools: dict[ServerSpec, WorkerPool] = {}
+        self._pools: dict[tuple[ServerSpec, str | None, ReusePolicy], WorkerPool] = {}
 
     async def attempt(self, call: Call, scope: ActionScope, reference: TaskReference) -> Outputs | Failure:
         """One attempt at `call` in a process; when this returns or raises, it and all it has started was killed."""
@@ -117,7 +118,8 @@ class ChildProcesses:
         self, call: Call, scope: ActionScope, reference: TaskReference, placement: Placement
     ) -> Outputs | Failure:
         assert placement.reuse is not None
-        pool = self._pools.setdefault(placement.spec, WorkerPool(placement.reuse))
+        key = placement.spec, placement.workers_of, placement.reuse
+        pool = self._pools.setdefault(key, WorkerPool(placement.reuse))
         try:
             server = await self._servers.get(placement.spec)
             worker = await pool.take(server)

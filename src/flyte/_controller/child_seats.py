@@ -152,6 +152,7 @@ class Worker:
         with theirs:
             self._launched = server.launch((theirs.fileno(),))
         self._exit = asyncio.ensure_future(self._launched.wait())
+        self._exit.add_done_callback(lambda _: self._control.close())
 
     @property
     def has_ended(self) -> bool:
@@ -182,7 +183,6 @@ class Worker:
         """It has ended, with all that it has started."""
         self.end()
         await self.exit_code()
-        self._control.close()
 
 
 async def _read_pipe(descriptor: int, name: str, print_text: Print) -> None:

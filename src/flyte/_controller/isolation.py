@@ -38,12 +38,14 @@ class Placement:
         is_same_python: It is the interpreter of this process.
         folder: Working directory; None is that of this process.
         reuse: How its process is kept for further attempts; None where it is not.
+        workers_of: The environment whose workers run it, where they are kept.
     """
 
     spec: ServerSpec
     is_same_python: bool = True
     folder: str | None = None
     reuse: ReusePolicy | None = None
+    workers_of: str | None = None
 
 
 def placement_here(reference: TaskReference) -> Placement:
@@ -113,7 +115,7 @@ class Isolation:
             preload=_preload(reference),
         )
         folder = environment.working_dir
-        return Placement(spec, is_ours, None if folder is None else str(folder), task.reusable)
+        return Placement(spec, is_ours, None if folder is None else str(folder), task.reusable, task.parent_env_name)
 
     def close(self) -> None:
         """No secret that was given as a file is left."""
@@ -163,7 +165,8 @@ class Isolation:
 
 def _key(task: Any, reference: TaskReference) -> Any:
     variables = tuple(sorted((task.env_vars or {}).items()))
-    return id(task.image), variables, secrets_of(task.secrets), task.reusable, reference.module, reference.is_whole
+    workers = task.reusable, task.parent_env_name
+    return id(task.image), variables, secrets_of(task.secrets), workers, reference.module, reference.is_whole
 
 
 def user_path() -> tuple[str, ...]:
