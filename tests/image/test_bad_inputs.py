@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import flyte
@@ -184,7 +190,8 @@ def test_a_secret_kept_on_this_machine_is_used_and_a_missing_one_named(build: Bu
     assert "needs the secret 'other': set the environment variable OTHER" in text
 
 
-def test_credentials_of_an_index_are_not_told(build: Build) -> None:
+def test_credentials_of_an_index_are_not_told(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     url = "http://ada:swordfish@127.0.0.1:9/simple"
     one = image().with_pip_packages("flytest_nowhere", index_url=url)
     assert "swordfish" not in refusal(build, one)
@@ -300,3 +307,74 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ImageBuildError, match="Not a directory. FLYTE_HOME says where environments are kept"):
         ensure_environment(image(), home=tmp_path / "file")
+
+
+def test_another_flyte_is_not_even_used_to_build_a_package(build: Build, links: Path, tmp_path: Path) -> None:
+    write_wheel(links, "flyte", "2.12.1")
+    project = tmp_path / "built"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "flytest-built"\nversion = "1"\n'
+        '[build-system]\nrequires = ["flyte"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (project / "backend.py").write_text(
+        "import importlib.metadata as m\n\n\n"
+        "def build_wheel(*a, **k):\n    raise SystemExit('with ' + m.version('flyte'))\n"
+    )
+    text = refusal(build, image().with_pip_packages(str(project), extra_args=f"--find-links {links}"))
+    assert f"with {flyte.__version__}" in text
+
+
+def test_a_command_that_changes_a_package_changes_it_in_one_environment(build: Build, only: dict[str, Any]) -> None:
+    plain = image().with_pip_packages("flytest_colour", **only)
+    change = (
+        "for file in $VIRTUAL_ENV/lib/python*/site-packages/flytest_colour.py; do echo 'version = 9' >> $file; done"
+    )
+    code = "import flytest_colour; print(flytest_colour.version)"
+    assert output_of(build(plain.with_commands([change])), "-c", code) == "9"
+    assert output_of(build(plain), "-c", code) == "2.0"
+
+
+def test_an_interrupted_build_ends_its_command_and_leaves_nothing(
+    flyte_home: Path, images: Path, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    process = start(flyte_home, f"echo $$ > {started}.new; mv {started}.new {started}; sleep 600 & wait")
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert not psutil.pid_exists(int(started.read_text()))
+    assert attempts(images) == []
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not printed."""
+
+
+def test_packages_that_were_fetched_before_are_enough_without_a_network(
+    build: Build, flyte_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    folder = tmp_path / "site" / "simple" / "flytest-colour"
+    folder.mkdir(parents=True)
+    wheel = write_wheel(folder, "flytest_colour", "3.0")
+    (folder / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    handler = functools.partial(_Quiet, directory=str(tmp_path / "site"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        url = f"http://127.0.0.1:{server.server_port}/simple"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        one = image().with_pip_packages("flytest_colour", index_url=url)
+        try:
+            build(one)
+        finally:
+            server.shutdown()
+            thread.join()
+    environment = ensure_environment(one, home=flyte_home, force=True)
+    assert output_of(environment, "-c", "import flytest_colour; print(flytest_colour.version)") == "3.0"
+    text = refusal(build, image().with_pip_packages("flytest_paint", index_url=url))
+    assert "Connection refused" in text

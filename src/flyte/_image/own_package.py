@@ -66,6 +66,14 @@ def ensure_own_wheel(images: Path) -> Path:
     return wheel
 
 
+def own_constraints(wheel: Path) -> Path:
+    """A file that says the same of what packages need while they are built."""
+    file = wheel.with_name("build-constraints.txt")
+    if not file.exists() or file.read_text("utf-8") != own_requirement(wheel):
+        write_atomically(file, own_requirement(wheel).encode())
+    return file
+
+
 def own_requirement(wheel: Path) -> str:
     """The requirement that this wheel fulfils, and nothing of the same name in a registry does."""
     return f"{NAME} @ {wheel.as_uri()}"

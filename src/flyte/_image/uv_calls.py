@@ -59,6 +59,9 @@ def uv_program() -> str:
 def building_variables(added: Mapping[str, str]) -> dict[str, str]:
     """The variables of programs that build: those of this process, and what is added."""
     inherited = {name: value for name, value in os.environ.items() if name not in _LEADING_ELSEWHERE}
+    if inherited.get("UV_LINK_MODE") == "symlink":
+        # What is linked so is gone when uv's cache is cleaned.
+        del inherited["UV_LINK_MODE"]
     return inherited | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"} | dict(added)
 
 
@@ -70,11 +73,13 @@ class Uv:
         python: The interpreter of the environment.
         folder: Where uv runs: without settings of any project, and nothing there is named by a relative path.
         own: The requirement that keeps this package as it is; part of every installation.
+        build_constraints: A file with the same, for what packages need while they are built.
     """
 
     python: Path
     folder: Path
     own: str
+    build_constraints: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def install(
@@ -117,7 +122,8 @@ class Uv:
     def _run(
         self, requirements: Sequence[str], arguments: Sequence[str | Path], secrets: Mapping[str, str], folder: Path
     ) -> Finished:
-        command: list[str | Path] = [uv_program(), "pip", "install", "--python", self.python, "-r", "-", *arguments]
+        command: list[str | Path] = [uv_program(), "pip", "install", "--python", self.python, "-r", "-"]
+        command += ["--build-constraints", self.build_constraints, *arguments]
         text = "".join(f"{each}\n" for each in (self.own, *requirements))
         return run(command, variables=building_variables({**self.variables, **secrets}), folder=folder, text_in=text)
 

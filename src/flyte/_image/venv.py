@@ -20,7 +20,7 @@ from pathlib import Path
 
 from flyte._atomic import write_atomically
 from flyte._authoring.image import Image
-from flyte._authoring.image_layers import BakedCode, DockerIgnore
+from flyte._authoring.image_layers import BakedCode, Commands, DockerIgnore
 from flyte._image.bases import check_platform, is_running_python, python_version_of_base
 from flyte._image.disk_errors import told_disk_errors
 from flyte._image.environment import (
@@ -188,13 +188,25 @@ def _filled(
 ) -> BuiltRecord:
     from flyte._image.ignore_patterns import patterns_of
     from flyte._image.installing import Site, install_own_package, tools_of
-    from flyte._image.own_package import check_own_package, ensure_own_wheel, own_digest, own_requirement
+    from flyte._image.own_package import (
+        check_own_package,
+        ensure_own_wheel,
+        own_constraints,
+        own_digest,
+        own_requirement,
+    )
     from flyte._image.uv_calls import Uv, make_environment
 
     say(f"making an environment with Python {python_version}")
     make_environment(folder, python_version)
     wheel = ensure_own_wheel(home / FOLDER)
-    uv = Uv(folder / "bin" / "python", home / FOLDER, own_requirement(wheel))
+    uv = Uv(
+        python=folder / "bin" / "python",
+        folder=home / FOLDER,
+        own=own_requirement(wheel),
+        build_constraints=own_constraints(wheel),
+        variables=_link_mode(image),
+    )
     site = Site(folder, home, python_version, uv, say, patterns_of(image._layers))
     site.root.mkdir()
     install_own_package(uv, tools_of(folder))
@@ -221,6 +233,11 @@ def _filled(
         build_s=round(time.monotonic() - started, 3),
         size_bytes=_size_of(folder),
     )
+
+
+def _link_mode(image: Image) -> dict[str, str]:
+    # A command may change a file of a package, which would be changed in uv's cache and in every environment, too.
+    return {"UV_LINK_MODE": "copy"} if any(isinstance(layer, Commands) for layer in image._layers) else {}
 
 
 def remove_leftovers(home: Path, key: str) -> None:
