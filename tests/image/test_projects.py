@@ -12,7 +12,7 @@ import pytest
 from flyte import Image
 from flyte._image.environment import Environment
 from flyte._image.scripts import is_allowed
-from flyte._image.uv_calls import uv_program
+from flyte._image.uv_calls import are_pinned, uv_program
 from flyte.errors import ImageBuildError
 from tests.image.conftest import image, output_of
 from tests.image.wheels import write_wheel
@@ -210,6 +210,25 @@ def test_a_script_that_cannot_be_honoured_says_why(build: Build, tmp_path: Path,
 )
 def test_a_specifier_allows_these_pythons(specifier: str, allowed: list[str]) -> None:
     assert [each for each in ("3.11", "3.12", "3.13") if is_allowed(each, specifier)] == allowed
+
+
+@pytest.mark.parametrize(
+    ("requirement", "is_pinned"),
+    [
+        ("a==1.0", True),
+        ("a[b,c] == 1.0 ; python_version > '3'", True),
+        ("a===1.0+cpu", True),
+        ("a @ https://example.org/a-1.0.whl", True),
+        ("/wheels/a-1.0-py3-none-any.whl", True),
+        ("a", False),
+        ("a>=1.0", False),
+        ("a==1.*", False),
+        ("a==1.0,!=1.0.1", False),
+    ],
+)
+def test_what_names_one_version_is_taken_from_what_was_fetched_before(requirement: str, is_pinned: bool) -> None:
+    assert are_pinned([requirement]) is is_pinned
+    assert are_pinned(["b==1", requirement]) is is_pinned
 
 
 def test_a_requirements_file_brings_what_it_names(build: Build, tmp_path: Path, only: dict[str, Any]) -> None:

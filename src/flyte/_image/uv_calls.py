@@ -44,6 +44,7 @@ _NO_SPACE = re.compile(
     r"no space left on device|disk quota exceeded|os error 28|errno 28|file too large", re.IGNORECASE
 )
 _OTHER_FLYTE = re.compile(r"(?:requires?|depends? on|version of|download `|URLs for package `)\s*flyte(?![\w-])")
+_PINNED = re.compile(r"[\w.-]+(?:\[[^\]]*\])?\s*(?:===?\s*[\w.!+-]+|@\s*\S+)\s*(?:;.*)?|/\S+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _PREAMBLE = re.compile(r"^(?:Using (?:C?Python) .*|Creating virtual environment at.*)\n", re.MULTILINE)
 _LONGEST_OUTPUT = 20_000
@@ -89,6 +90,7 @@ class Uv:
         arguments: Sequence[str | Path] = (),
         secrets: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        is_pinned: bool = False,
     ) -> None:
         """The requirements are installed, together with this package.
 
@@ -97,11 +99,17 @@ class Uv:
             arguments: Further ones of `uv pip install`.
             secrets: Variables for uv alone.
             folder: What relative paths are relative to.
+            is_pinned: One version of each is asked for, so that what uv has kept is as good as what a registry has.
 
         Raises:
             ImageBuildError: they cannot be; it has the words of uv.
         """
-        finished = self._install(requirements, arguments, secrets or {}, folder or self.folder)
+        place = folder or self.folder
+        if is_pinned and not _asks_for_new(arguments):
+            kept = self._run(requirements, [*arguments, "--offline"], secrets or {}, place)
+            if not kept.return_code:
+                return
+        finished = self._install(requirements, arguments, secrets or {}, place)
         if finished.return_code:
             raise ImageBuildError(failure_text("the packages cannot be installed", finished, secrets or {}))
 
@@ -126,6 +134,15 @@ class Uv:
         command += ["--build-constraints", self.build_constraints, *arguments]
         text = "".join(f"{each}\n" for each in (self.own, *requirements))
         return run(command, variables=building_variables({**self.variables, **secrets}), folder=folder, text_in=text)
+
+
+def are_pinned(requirements: Sequence[str]) -> bool:
+    """Whether each requirement allows one version alone: by `==`, by an address, or by a path."""
+    return all(_PINNED.fullmatch(each.strip()) for each in requirements)
+
+
+def _asks_for_new(arguments: Sequence[str | Path]) -> bool:
+    return any(str(each).startswith(("--refresh", "--upgrade", "-U", "-P")) for each in arguments)
 
 
 def arguments_of(options: PipOptions, folder: Path) -> list[str]:
