@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +22,7 @@ from flyte._image.environment import Environment
 from flyte._image.venv import ensure_environment, plan_of
 from flyte.errors import ImageBuildError
 from tests.image.conftest import image, output_of
+from tests.image.registries import registry
 from tests.image.wheels import write_wheel
 
 Build = Callable[[Image], Environment]
@@ -350,31 +348,14 @@ def test_an_interrupted_build_ends_its_command_and_leaves_nothing(
     assert attempts(images) == []
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Requests are not printed."""
-
-
 def test_packages_that_were_fetched_before_are_enough_without_a_network(
     build: Build, flyte_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    folder = tmp_path / "site" / "simple" / "flytest-colour"
-    folder.mkdir(parents=True)
-    wheel = write_wheel(folder, "flytest_colour", "3.0")
-    (folder / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
-    handler = functools.partial(_Quiet, directory=str(tmp_path / "site"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        url = f"http://127.0.0.1:{server.server_port}/simple"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    write_wheel(tmp_path / "site" / "flytest-colour", "flytest_colour", "3.0")
+    with registry(tmp_path / "site") as url:
         one = image().with_pip_packages("flytest_colour", index_url=url)
-        try:
-            build(one)
-        finally:
-            server.shutdown()
-            thread.join()
+        build(one)
     environment = ensure_environment(one, home=flyte_home, force=True)
     assert output_of(environment, "-c", "import flytest_colour; print(flytest_colour.version)") == "3.0"
-    text = refusal(build, image().with_pip_packages("flytest_paint", index_url=url))
-    assert "Connection refused" in text
+    assert "Connection refused" in refusal(build, image().with_pip_packages("flytest_paint", index_url=url))
