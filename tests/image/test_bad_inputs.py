@@ -119,6 +119,7 @@ def test_a_command_that_fails_shows_what_it_said(build: Build, images: Path) -> 
             "which has flyte 2.12.1; an environment has the flyte",
         ),
         (Image.from_ref_name("gpu"), "image 'gpu' is not in the configuration: set image.image_refs.gpu"),
+        (image().with_pip_packages("--pre"), "'--pre' is an option and no package: give it with extra_args="),
         (image().with_pip_packages("-e ."), "an environment is shared and never changes"),
         (Image.from_debian_base(name="x", platform=("linux/arm64",)), "the image is for linux/arm64"),
     ],
@@ -359,3 +360,26 @@ def test_packages_that_were_fetched_before_are_enough_without_a_network(
     environment = ensure_environment(one, home=flyte_home, force=True)
     assert output_of(environment, "-c", "import flytest_colour; print(flytest_colour.version)") == "3.0"
     assert "Connection refused" in refusal(build, image().with_pip_packages("flytest_paint", index_url=url))
+
+
+def test_files_that_change_while_they_are_built_are_noticed(
+    build: Build, images: Path, only: dict[str, Any], tmp_path: Path
+) -> None:
+    source = tmp_path / "settings.txt"
+    source.write_text("before")
+    text = refusal(build, image().with_source_file(source).with_commands([f"echo after > {source}"]))
+    assert "files of the image have changed while it was built" in text
+    assert attempts(images) == []
+
+
+def test_a_flyte_that_changed_since_the_process_started_is_not_packed(
+    build: Build, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flyte._image.own_package.own_digest", lambda: "0" * 64)
+    assert "have changed since this process started" in refusal(build, image())
+
+
+def test_without_uv_it_is_said_what_to_install(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    assert "uv, which makes environments, is not installed: `pip install uv`" in refusal(build, image())

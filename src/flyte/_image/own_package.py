@@ -62,6 +62,11 @@ def ensure_own_wheel(images: Path) -> Path:
     folder = images / _WHEELS / own_digest()[:16]
     wheel = folder / f"{NAME}-{__version__}-py3-none-any.whl"
     if not wheel.exists():
+        if _digest_of(PACKAGE) != own_digest():
+            raise ImageBuildError(
+                f"the files of flyte in {PACKAGE} have changed since this process started: start it again, or an "
+                f"environment would have another flyte than the one that runs."
+            )
         write_atomically(wheel, wheel_bytes())
     return wheel
 

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -69,6 +69,22 @@ def run(
                 os.killpg(process.pid, signal.SIGKILL)
             raise
         return Finished(process.returncode, output)
+
+
+def processes_in(folders: Iterable[Path]) -> dict[Path, list[int]]:
+    """The processes whose program is below one of the folders; folders without any are left out."""
+    import psutil
+
+    places = {f"{each}/": each for each in folders}
+    found: dict[Path, list[int]] = {}
+    for process in psutil.process_iter(["pid", "cmdline"]) if places else ():
+        words = process.info["cmdline"] or []
+        # The program itself is the Python that the environment was made from: its name on the command line is ours,
+        # or that of a script behind it.
+        for place, folder in places.items():
+            if any(word.startswith(place) for word in words[:2]):
+                found.setdefault(folder, []).append(process.info["pid"])
+    return found
 
 
 def _output_of(process: subprocess.Popen[str], text_in: str | None, stop: threading.Event | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,10 +52,19 @@ _LONGEST_OUTPUT = 20_000
 
 
 def uv_program() -> str:
-    """The uv that came with this package."""
-    from uv import find_uv_bin
+    """The uv that came with this package, else one on the `PATH`.
 
-    return find_uv_bin()
+    Raises:
+        ImageBuildError: there is none.
+    """
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        if found := shutil.which("uv"):
+            return found
+        raise ImageBuildError("uv, which makes environments, is not installed: `pip install uv`.") from None
 
 
 def building_variables(added: Mapping[str, str]) -> dict[str, str]:

@@ -150,7 +150,11 @@ def build_lock(home: Path, key: str, say: Say = lambda text: None) -> Iterator[N
         except BlockingIOError:
             say("waiting for another process, which builds this image")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            # Closing is not enough: a process forked meanwhile has the descriptor, too.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextmanager
@@ -171,6 +175,8 @@ def _build(image: Image, python_version: str, key: str, home: Path, say: Say) ->
     try:
         folder.mkdir(parents=True)
         record = _filled(image, python_version, key, home, folder, say, started)
+        if environment_key(image, python_version) != key:
+            raise ImageBuildError("files of the image have changed while it was built: build it again.")
         # Everything is on the disk before the note says so.
         os.sync()
         write_atomically(place / RECORD, record.to_json())
@@ -241,14 +247,20 @@ def _link_mode(image: Image) -> dict[str, str]:
 
 
 def remove_leftovers(home: Path, key: str) -> None:
-    """Nothing is left of builds that were killed, nor of what was built anew. Under `build_lock` only."""
+    """Nothing is left of killed builds, nor of what was built anew and nothing runs in. Under `build_lock` only."""
     record = load_record(home, key)
-    with suppress(FileNotFoundError):
-        for path in environment_folder(home, key).iterdir():
-            if path.is_dir() and (record is None or path.name != record.attempt):
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name.startswith("."):
-                path.unlink()
+    place = environment_folder(home, key)
+    there = list(place.iterdir()) if place.is_dir() else []
+    for path in there:
+        if path.name.startswith("."):
+            path.unlink()
+    from flyte._image.processes import processes_in
+
+    if folders := [path for path in there if path.is_dir() and (record is None or path.name != record.attempt)]:
+        busy = processes_in(folders)
+        for folder in folders:
+            if folder not in busy:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size_of(folder: Path) -> int:
