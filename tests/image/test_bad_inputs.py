@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import flyte
@@ -19,6 +22,7 @@ from flyte._image.environment import Environment
 from flyte._image.venv import ensure_environment, plan_of
 from flyte.errors import ImageBuildError
 from tests.image.conftest import image, output_of
+from tests.image.registries import registry
 from tests.image.wheels import write_wheel
 
 Build = Callable[[Image], Environment]
@@ -115,6 +119,7 @@ def test_a_command_that_fails_shows_what_it_said(build: Build, images: Path) -> 
             "which has flyte 2.12.1; an environment has the flyte",
         ),
         (Image.from_ref_name("gpu"), "image 'gpu' is not in the configuration: set image.image_refs.gpu"),
+        (image().with_pip_packages("--pre"), "'--pre' is an option and no package: give it with extra_args="),
         (image().with_pip_packages("-e ."), "an environment is shared and never changes"),
         (Image.from_debian_base(name="x", platform=("linux/arm64",)), "the image is for linux/arm64"),
     ],
@@ -184,7 +189,8 @@ def test_a_secret_kept_on_this_machine_is_used_and_a_missing_one_named(build: Bu
     assert "needs the secret 'other': set the environment variable OTHER" in text
 
 
-def test_credentials_of_an_index_are_not_told(build: Build) -> None:
+def test_credentials_of_an_index_are_not_told(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     url = "http://ada:swordfish@127.0.0.1:9/simple"
     one = image().with_pip_packages("flytest_nowhere", index_url=url)
     assert "swordfish" not in refusal(build, one)
@@ -300,3 +306,80 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ImageBuildError, match="Not a directory. FLYTE_HOME says where environments are kept"):
         ensure_environment(image(), home=tmp_path / "file")
+
+
+def test_another_flyte_is_not_even_used_to_build_a_package(build: Build, links: Path, tmp_path: Path) -> None:
+    write_wheel(links, "flyte", "2.12.1")
+    project = tmp_path / "built"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "flytest-built"\nversion = "1"\n'
+        '[build-system]\nrequires = ["flyte"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (project / "backend.py").write_text(
+        "import importlib.metadata as m\n\n\n"
+        "def build_wheel(*a, **k):\n    raise SystemExit('with ' + m.version('flyte'))\n"
+    )
+    text = refusal(build, image().with_pip_packages(str(project), extra_args=f"--find-links {links}"))
+    assert f"with {flyte.__version__}" in text
+
+
+def test_a_command_that_changes_a_package_changes_it_in_one_environment(build: Build, only: dict[str, Any]) -> None:
+    plain = image().with_pip_packages("flytest_colour", **only)
+    change = (
+        "for file in $VIRTUAL_ENV/lib/python*/site-packages/flytest_colour.py; do echo 'version = 9' >> $file; done"
+    )
+    code = "import flytest_colour; print(flytest_colour.version)"
+    assert output_of(build(plain.with_commands([change])), "-c", code) == "9"
+    assert output_of(build(plain), "-c", code) == "2.0"
+
+
+def test_an_interrupted_build_ends_its_command_and_leaves_nothing(
+    flyte_home: Path, images: Path, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    process = start(flyte_home, f"echo $$ > {started}.new; mv {started}.new {started}; sleep 600 & wait")
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert not psutil.pid_exists(int(started.read_text()))
+    assert attempts(images) == []
+
+
+def test_packages_that_were_fetched_before_are_enough_without_a_network(
+    build: Build, flyte_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    write_wheel(tmp_path / "site" / "flytest-colour", "flytest_colour", "3.0")
+    with registry(tmp_path / "site") as url:
+        one = image().with_pip_packages("flytest_colour", index_url=url)
+        build(one)
+    environment = ensure_environment(one, home=flyte_home, force=True)
+    assert output_of(environment, "-c", "import flytest_colour; print(flytest_colour.version)") == "3.0"
+    assert "Connection refused" in refusal(build, image().with_pip_packages("flytest_paint", index_url=url))
+
+
+def test_files_that_change_while_they_are_built_are_noticed(
+    build: Build, images: Path, only: dict[str, Any], tmp_path: Path
+) -> None:
+    source = tmp_path / "settings.txt"
+    source.write_text("before")
+    text = refusal(build, image().with_source_file(source).with_commands([f"echo after > {source}"]))
+    assert "files of the image have changed while it was built" in text
+    assert attempts(images) == []
+
+
+def test_a_flyte_that_changed_since_the_process_started_is_not_packed(
+    build: Build, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flyte._image.own_package.own_digest", lambda: "0" * 64)
+    assert "have changed since this process started" in refusal(build, image())
+
+
+def test_without_uv_it_is_said_what_to_install(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    assert "uv, which makes environments, is not installed: `pip install uv`" in refusal(build, image())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import json
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import flyte
@@ -130,3 +132,17 @@ def test_names_of_images_are_those_of_the_configuration(without_configuration: P
     assert flyte.build(Image.from_ref_name()).uri == f"ghcr.io/flyteorg/flyte:py3.11-v{version}"
     with pytest.raises(ImageBuildError, match="starts from 'nvidia/cuda:12'"):
         flyte.build(Image.from_ref_name("gpu"))
+
+
+async def test_a_build_that_is_cancelled_ends_what_it_has_started(tmp_path: Path, images: Path) -> None:
+    started = tmp_path / "started"
+    one = image().with_commands([f"echo $$ > {started}.new; mv {started}.new {started}; sleep 600 & wait"])
+    building = asyncio.create_task(flyte.build.aio(one))
+    async with asyncio.timeout(60):
+        while not started.exists():
+            await asyncio.sleep(0.01)
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+    assert not psutil.pid_exists(int(started.read_text()))
+    assert [path for path in images.glob("[!.]*") if path.is_dir()] == []

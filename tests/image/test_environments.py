@@ -193,6 +193,13 @@ def test_forcing_builds_anew_and_leaves_what_is_in_use(build: Build, only: dict[
     assert first.folder != second.folder
     assert first.python.exists()
     assert build(image()) == second
+    with subprocess.Popen([first.python, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        third = ensure_environment(image(), home=flyte_home, force=True)
+        assert first.python.exists()
+        process.communicate(b"\n")
+    ensure_environment(image(), home=flyte_home, force=True)
+    assert not first.python.exists()
+    assert third.python.exists()
 
 
 @pytest.mark.parametrize("damage", ["no note", "torn note", "other format", "no interpreter"])

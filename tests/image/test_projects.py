@@ -12,9 +12,10 @@ import pytest
 from flyte import Image
 from flyte._image.environment import Environment
 from flyte._image.scripts import is_allowed
-from flyte._image.uv_calls import uv_program
+from flyte._image.uv_calls import are_pinned, uv_program
 from flyte.errors import ImageBuildError
 from tests.image.conftest import image, output_of
+from tests.image.registries import publish, registry
 from tests.image.wheels import write_wheel
 
 Build = Callable[[Image], Environment]
@@ -94,6 +95,25 @@ def test_a_whole_project_is_installed_and_its_folder_stays_clean(build: Build, p
     # Also what is not chosen has a say in a lock file.
     assert versions(build(one)) == ["flytest-project=3", f"flytest_colour={'1.0' if is_locked else '2.0'}"]
     assert sorted(project.rglob("*")) == before
+
+
+def test_a_wheel_that_is_not_the_locked_one_is_refused(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    project = tmp_path / "project"
+    project.mkdir()
+    with registry(tmp_path / "site") as url:
+        publish(write_wheel(tmp_path / "site" / "flytest-colour", "flytest_colour", "4.0"))
+        (project / "pyproject.toml").write_text(
+            '[project]\nname = "p"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["flytest-colour"]\n'
+            f'[[tool.uv.index]]\nurl = "{url}"\ndefault = true\n'
+        )
+        lock(project)
+        forged = {"flytest_colour.py": "version = 'forged'\n"}
+        publish(write_wheel(tmp_path / "site" / "flytest-colour", "flytest_colour", "4.0", files=forged))
+        with pytest.raises(ImageBuildError, match=r"(?i)hash mismatch"):
+            build(image().with_uv_project(project / "pyproject.toml"))
 
 
 def test_a_lock_file_that_pins_another_flyte_is_refused(build: Build, project: Path, links: Path) -> None:
@@ -210,6 +230,25 @@ def test_a_script_that_cannot_be_honoured_says_why(build: Build, tmp_path: Path,
 )
 def test_a_specifier_allows_these_pythons(specifier: str, allowed: list[str]) -> None:
     assert [each for each in ("3.11", "3.12", "3.13") if is_allowed(each, specifier)] == allowed
+
+
+@pytest.mark.parametrize(
+    ("requirement", "is_pinned"),
+    [
+        ("a==1.0", True),
+        ("a[b,c] == 1.0 ; python_version > '3'", True),
+        ("a===1.0+cpu", True),
+        ("a @ https://example.org/a-1.0.whl", True),
+        ("/wheels/a-1.0-py3-none-any.whl", True),
+        ("a", False),
+        ("a>=1.0", False),
+        ("a==1.*", False),
+        ("a==1.0,!=1.0.1", False),
+    ],
+)
+def test_what_names_one_version_is_taken_from_what_was_fetched_before(requirement: str, is_pinned: bool) -> None:
+    assert are_pinned([requirement]) is is_pinned
+    assert are_pinned(["b==1", requirement]) is is_pinned
 
 
 def test_a_requirements_file_brings_what_it_names(build: Build, tmp_path: Path, only: dict[str, Any]) -> None:

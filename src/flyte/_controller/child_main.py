@@ -33,6 +33,7 @@ from flyte.errors import StorageError
 from flyte.models import GroupData
 from flyte.report._files import write_report
 from flyte.storage._settings import use_storage
+from flyte.types import _codec as _codec  # what every attempt needs, loaded before processes are forked
 
 RunAsync = Callable[[Coroutine[Any, Any, Any], Channel], Any]
 """Runs the coroutine of an attempt whose channel is given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from flyte._authoring.expectations import expect, near_name
 from flyte._authoring.image import Image, image_of
 from flyte._image.environment import SCHEME, Environment, load_environment, note_use
 from flyte._image.image_cache import ImageCache
+from flyte._image.processes import stopped_by
 from flyte._image.venv import Plan, build_plan, ensure_environment, plan_of, resolved
 from flyte._logging import system_logger
 from flyte.config import home
@@ -149,6 +151,21 @@ def _request(**settings: Any) -> BuildRequest:
     return BuildRequest(config=auto().image, **settings)
 
 
+async def _build_stoppably(image: Image, request: BuildRequest) -> str:
+    """As `build_one`, on a thread; where this is cancelled, so is what the build has started."""
+    stop = threading.Event()
+    with stopped_by(stop):
+        building = asyncio.ensure_future(asyncio.to_thread(build_one, image, request))
+        try:
+            return await asyncio.shield(building)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([building])
+            if not building.cancelled():
+                building.exception()
+            raise
+
+
 @syncify
 async def build(image: Image, dry_run: bool = False, force: bool = False, wait: bool = True) -> ImageBuild:
     """Build an image with the builder that `image.builder` of the configuration names; by default, an environment.
@@ -167,7 +184,7 @@ async def build(image: Image, dry_run: bool = False, force: bool = False, wait: 
     if not wait:
         raise ValueError("wait=False: an image is built on this machine, and not in a run that could go on alone")
     request = _request(dry_run=dry_run, force=force)
-    return ImageBuild(await asyncio.to_thread(build_one, image, request))
+    return ImageBuild(await _build_stoppably(image, request))
 
 
 @syncify
@@ -198,5 +215,5 @@ async def build_images(
     for env in environments_below(envs):
         image = image_of(env.image)
         if env.name not in addresses and image is not None:
-            addresses[env.name] = await asyncio.to_thread(build_one, image, request)
+            addresses[env.name] = await _build_stoppably(image, request)
     return ImageCache(addresses)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flyte._image.environment import FOLDER, RECORD, BuiltRecord, environment_folder, load_record
 from flyte._image.own_package import own_digest
+from flyte._image.processes import processes_in
 from flyte._image.venv import build_lock
 from flyte.errors import RuntimeUserError
 
@@ -60,17 +61,8 @@ def find_built(home: Path, key: str) -> BuiltImage:
 
 def in_use(images: Iterable[BuiltImage]) -> dict[str, list[int]]:
     """The processes that run in environments, by key; those that run in none are left out."""
-    import psutil
-
-    places = {f"{each.folder}/": each.record.key for each in images}
-    users: dict[str, list[int]] = {}
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        words = process.info["cmdline"] or []
-        # The program itself is the Python that the environment was made from: its name on the command line is ours.
-        for place, key in places.items():
-            if any(word.startswith(place) for word in words[:2]):
-                users.setdefault(key, []).append(process.info["pid"])
-    return users
+    keys = {each.folder: each.record.key for each in images}
+    return {keys[folder]: pids for folder, pids in processes_in(keys).items()}
 
 
 def delete_built(home: Path, image: BuiltImage) -> None:

@@ -30,7 +30,7 @@ from flyte._image.own_package import running_versions
 from flyte._image.poetry_locks import poetry_requirements
 from flyte._image.processes import run
 from flyte._image.scripts import check_python, script_needs
-from flyte._image.uv_calls import Uv, arguments_of, building_variables, failure_text, uv_program
+from flyte._image.uv_calls import Uv, are_pinned, arguments_of, building_variables, failure_text, uv_program
 from flyte.errors import ImageBuildError
 
 _NOTHING_IGNORED = IgnorePatterns(())
@@ -106,7 +106,8 @@ class Site:
         self.say(f"installing {', '.join(layer.packages)}")
         packages = [self._from_anywhere(package, here) for package in layer.packages]
         arguments = arguments_of(layer.options, here)
-        self.uv.install(packages, arguments=arguments, secrets=secret_values(layer, self.home))
+        secrets = secret_values(layer, self.home)
+        self.uv.install(packages, arguments=arguments, secrets=secrets, is_pinned=are_pinned(packages))
 
     def _from_anywhere(self, package: str, folder: Path) -> str:
         path = local_path_of(package, folder)
@@ -138,7 +139,7 @@ class Site:
         chosen = shlex.split(layer.extra_args or "")
         if lock := layer.lock_file():
             locked = self._locked(layer.manifest, lock, chosen, secrets)
-            self.uv.install(locked, arguments=options, secrets=secrets, folder=folder)
+            self.uv.install(locked, arguments=options, secrets=secrets, folder=folder, is_pinned=True)
         else:
             arguments: list[str | Path] = [*options, "-r", layer.manifest.resolve(), *chosen]
             self.uv.install([], arguments=arguments, secrets=secrets, folder=folder)
@@ -163,7 +164,8 @@ class Site:
         constraints = self.folder / _TOOLS / "poetry-constraints.txt"
         constraints.parent.mkdir(parents=True, exist_ok=True)
         constraints.write_text("".join(f"{each}\n" for each in needs.constraints), "utf-8")
-        self.uv.install(needs.requirements, arguments=["-c", constraints], secrets=secrets)
+        is_locked = bool(needs.constraints)
+        self.uv.install(needs.requirements, arguments=["-c", constraints], secrets=secrets, is_pinned=is_locked)
         self._install_whole(layer, [], secrets)
 
     def _install_whole(self, layer: Project, options: list[str], secrets: dict[str, str]) -> None:
@@ -177,7 +179,12 @@ class Site:
         needs = script_needs(layer.script)
         check_python(needs, layer.script, self.python_version)
         arguments = arguments_of(layer.options, Path.cwd())
-        self.uv.install(needs.dependencies, arguments=arguments, secrets=secret_values(layer, self.home))
+        self.uv.install(
+            needs.dependencies,
+            arguments=arguments,
+            secrets=secret_values(layer, self.home),
+            is_pinned=are_pinned(needs.dependencies),
+        )
 
     def _run_commands(self, layer: Commands) -> None:
         secrets = secret_values(layer, self.home)

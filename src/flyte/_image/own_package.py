@@ -62,8 +62,21 @@ def ensure_own_wheel(images: Path) -> Path:
     folder = images / _WHEELS / own_digest()[:16]
     wheel = folder / f"{NAME}-{__version__}-py3-none-any.whl"
     if not wheel.exists():
+        if _digest_of(PACKAGE) != own_digest():
+            raise ImageBuildError(
+                f"the files of flyte in {PACKAGE} have changed since this process started: start it again, or an "
+                f"environment would have another flyte than the one that runs."
+            )
         write_atomically(wheel, wheel_bytes())
     return wheel
+
+
+def own_constraints(wheel: Path) -> Path:
+    """A file that says the same of what packages need while they are built."""
+    file = wheel.with_name("build-constraints.txt")
+    if not file.exists() or file.read_text("utf-8") != own_requirement(wheel):
+        write_atomically(file, own_requirement(wheel).encode())
+    return file
 
 
 def own_requirement(wheel: Path) -> str:

@@ -65,6 +65,8 @@ def _problem_with(layer: Layer, bakes_code: bool) -> str | None:
                         f"{package!r} would change with its folder, and an environment is shared and never changes. "
                         f"Give the folder without -e"
                     )
+                if package.startswith("-"):
+                    return f"{package!r} is an option and no package: give it with extra_args="
         case PoetryProject() if layer.extra_args not in (None, "", "--no-root"):
             return (
                 f"extra_args {layer.extra_args!r} are arguments of Poetry, and the environment is made with uv from "

@@ -39,6 +39,11 @@ def script_needs(script: Path) -> ScriptNeeds:
         block = tomllib.loads("\n".join(line[2:] if line.startswith("# ") else line[1:] for line in lines))
     except tomllib.TOMLDecodeError as error:
         raise ImageBuildError(f"the '# /// script' block of {script.absolute()} is not TOML: {error}") from None
+    if settings := sorted(block.get("tool", {}).get("uv", {})):
+        raise ImageBuildError(
+            f"{script.absolute()} has settings for uv ({', '.join(settings)}), which an image does not read: give "
+            f"index_url= and extra_args= to from_uv_script, and name sources in the dependencies ('a @ https://...')."
+        )
     dependencies = block.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(each, str) for each in dependencies):
         raise ImageBuildError(f"{script.absolute()}: dependencies must be a list of texts, got {dependencies!r}")

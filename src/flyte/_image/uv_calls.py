@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,21 +45,34 @@ _NO_SPACE = re.compile(
     r"no space left on device|disk quota exceeded|os error 28|errno 28|file too large", re.IGNORECASE
 )
 _OTHER_FLYTE = re.compile(r"(?:requires?|depends? on|version of|download `|URLs for package `)\s*flyte(?![\w-])")
+_PINNED = re.compile(r"[\w.-]+(?:\[[^\]]*\])?\s*(?:===?\s*[\w.!+-]+|@\s*\S+)\s*(?:;.*)?|/\S+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _PREAMBLE = re.compile(r"^(?:Using (?:C?Python) .*|Creating virtual environment at.*)\n", re.MULTILINE)
 _LONGEST_OUTPUT = 20_000
 
 
 def uv_program() -> str:
-    """The uv that came with this package."""
-    from uv import find_uv_bin
+    """The uv that came with this package, else one on the `PATH`.
 
-    return find_uv_bin()
+    Raises:
+        ImageBuildError: there is none.
+    """
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        if found := shutil.which("uv"):
+            return found
+        raise ImageBuildError("uv, which makes environments, is not installed: `pip install uv`.") from None
 
 
 def building_variables(added: Mapping[str, str]) -> dict[str, str]:
     """The variables of programs that build: those of this process, and what is added."""
     inherited = {name: value for name, value in os.environ.items() if name not in _LEADING_ELSEWHERE}
+    if inherited.get("UV_LINK_MODE") == "symlink":
+        # What is linked so is gone when uv's cache is cleaned.
+        del inherited["UV_LINK_MODE"]
     return inherited | {"NO_COLOR": "1", "UV_NO_PROGRESS": "1"} | dict(added)
 
 
@@ -70,11 +84,13 @@ class Uv:
         python: The interpreter of the environment.
         folder: Where uv runs: without settings of any project, and nothing there is named by a relative path.
         own: The requirement that keeps this package as it is; part of every installation.
+        build_constraints: A file with the same, for what packages need while they are built.
     """
 
     python: Path
     folder: Path
     own: str
+    build_constraints: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def install(
@@ -84,6 +100,7 @@ class Uv:
         arguments: Sequence[str | Path] = (),
         secrets: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        is_pinned: bool = False,
     ) -> None:
         """The requirements are installed, together with this package.
 
@@ -92,11 +109,17 @@ class Uv:
             arguments: Further ones of `uv pip install`.
             secrets: Variables for uv alone.
             folder: What relative paths are relative to.
+            is_pinned: One version of each is asked for, so that what uv has kept is as good as what a registry has.
 
         Raises:
             ImageBuildError: they cannot be; it has the words of uv.
         """
-        finished = self._install(requirements, arguments, secrets or {}, folder or self.folder)
+        place = folder or self.folder
+        if is_pinned and not _asks_for_new(arguments):
+            kept = self._run(requirements, [*arguments, "--offline"], secrets or {}, place)
+            if not kept.return_code:
+                return
+        finished = self._install(requirements, arguments, secrets or {}, place)
         if finished.return_code:
             raise ImageBuildError(failure_text("the packages cannot be installed", finished, secrets or {}))
 
@@ -117,9 +140,19 @@ class Uv:
     def _run(
         self, requirements: Sequence[str], arguments: Sequence[str | Path], secrets: Mapping[str, str], folder: Path
     ) -> Finished:
-        command: list[str | Path] = [uv_program(), "pip", "install", "--python", self.python, "-r", "-", *arguments]
+        command: list[str | Path] = [uv_program(), "pip", "install", "--python", self.python, "-r", "-"]
+        command += ["--build-constraints", self.build_constraints, *arguments]
         text = "".join(f"{each}\n" for each in (self.own, *requirements))
         return run(command, variables=building_variables({**self.variables, **secrets}), folder=folder, text_in=text)
+
+
+def are_pinned(requirements: Sequence[str]) -> bool:
+    """Whether each requirement allows one version alone: by `==`, by an address, or by a path."""
+    return all(_PINNED.fullmatch(each.strip()) for each in requirements)
+
+
+def _asks_for_new(arguments: Sequence[str | Path]) -> bool:
+    return any(str(each).startswith(("--refresh", "--upgrade", "-U", "-P")) for each in arguments)
 
 
 def arguments_of(options: PipOptions, folder: Path) -> list[str]:

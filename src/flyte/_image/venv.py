@@ -20,7 +20,7 @@ from pathlib import Path
 
 from flyte._atomic import write_atomically
 from flyte._authoring.image import Image
-from flyte._authoring.image_layers import BakedCode, DockerIgnore
+from flyte._authoring.image_layers import BakedCode, Commands, DockerIgnore
 from flyte._image.bases import check_platform, is_running_python, python_version_of_base
 from flyte._image.disk_errors import told_disk_errors
 from flyte._image.environment import (
@@ -150,7 +150,11 @@ def build_lock(home: Path, key: str, say: Say = lambda text: None) -> Iterator[N
         except BlockingIOError:
             say("waiting for another process, which builds this image")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            # Closing is not enough: a process forked meanwhile has the descriptor, too.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextmanager
@@ -171,6 +175,8 @@ def _build(image: Image, python_version: str, key: str, home: Path, say: Say) ->
     try:
         folder.mkdir(parents=True)
         record = _filled(image, python_version, key, home, folder, say, started)
+        if environment_key(image, python_version) != key:
+            raise ImageBuildError("files of the image have changed while it was built: build it again.")
         # Everything is on the disk before the note says so.
         os.sync()
         write_atomically(place / RECORD, record.to_json())
@@ -188,13 +194,25 @@ def _filled(
 ) -> BuiltRecord:
     from flyte._image.ignore_patterns import patterns_of
     from flyte._image.installing import Site, install_own_package, tools_of
-    from flyte._image.own_package import check_own_package, ensure_own_wheel, own_digest, own_requirement
+    from flyte._image.own_package import (
+        check_own_package,
+        ensure_own_wheel,
+        own_constraints,
+        own_digest,
+        own_requirement,
+    )
     from flyte._image.uv_calls import Uv, make_environment
 
     say(f"making an environment with Python {python_version}")
     make_environment(folder, python_version)
     wheel = ensure_own_wheel(home / FOLDER)
-    uv = Uv(folder / "bin" / "python", home / FOLDER, own_requirement(wheel))
+    uv = Uv(
+        python=folder / "bin" / "python",
+        folder=home / FOLDER,
+        own=own_requirement(wheel),
+        build_constraints=own_constraints(wheel),
+        variables=_link_mode(image),
+    )
     site = Site(folder, home, python_version, uv, say, patterns_of(image._layers))
     site.root.mkdir()
     install_own_package(uv, tools_of(folder))
@@ -223,15 +241,26 @@ def _filled(
     )
 
 
+def _link_mode(image: Image) -> dict[str, str]:
+    # A command may change a file of a package, which would be changed in uv's cache and in every environment, too.
+    return {"UV_LINK_MODE": "copy"} if any(isinstance(layer, Commands) for layer in image._layers) else {}
+
+
 def remove_leftovers(home: Path, key: str) -> None:
-    """Nothing is left of builds that were killed, nor of what was built anew. Under `build_lock` only."""
+    """Nothing is left of killed builds, nor of what was built anew and nothing runs in. Under `build_lock` only."""
     record = load_record(home, key)
-    with suppress(FileNotFoundError):
-        for path in environment_folder(home, key).iterdir():
-            if path.is_dir() and (record is None or path.name != record.attempt):
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name.startswith("."):
-                path.unlink()
+    place = environment_folder(home, key)
+    there = list(place.iterdir()) if place.is_dir() else []
+    for path in there:
+        if path.name.startswith("."):
+            path.unlink()
+    from flyte._image.processes import processes_in
+
+    if folders := [path for path in there if path.is_dir() and (record is None or path.name != record.attempt)]:
+        busy = processes_in(folders)
+        for folder in folders:
+            if folder not in busy:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size_of(folder: Path) -> int:

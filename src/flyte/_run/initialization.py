@@ -99,7 +99,7 @@ class _Init:
             sync_local_sys_paths: False leaves `sys.path` as it is.
             local_persistence: Local runs are recorded. They always are.
             endpoint: Address of a control plane; refused, with all that follow, when given: this release has no client
-                for one, and builds no images.
+                for one, and images are set up in the configuration.
             api_key: For a control plane.
             headless: For a control plane.
             insecure: For a control plane.

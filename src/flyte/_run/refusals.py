@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from flyte.errors import InitializationError
 
+_INSTEAD = {
+    "image_builder": "Which builder `flyte.build` uses is set by image.builder in the configuration.",
+    "images": "Addresses of images are set by image.image_refs in the configuration.",
+    "image_registry": "Where images go is set by image.registry in the configuration.",
+}
+
 
 def refuse_given(**settings: object) -> None:
     """Nothing, when none of these settings was given.
@@ -17,5 +23,5 @@ def refuse_given(**settings: object) -> None:
                 "NotAvailableLocally",
                 "user",
                 f"{name}={value!r} cannot be honoured: this release runs tasks on this machine only, without a control "
-                "plane, object stores or built images. Leave it out.",
+                f"plane. {_INSTEAD.get(name, 'Leave it out.')}",
             )

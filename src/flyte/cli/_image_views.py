@@ -33,7 +33,8 @@ def show_images(output: OutputFormat) -> None:
     """The environments, newest first, as a table or a JSON list."""
     images = built_images(home())
     if output.is_document:
-        print_document([_document(each) for each in images], output)
+        busy = in_use(images)
+        print_document([_document(each, busy) for each in images], output)
     elif images:
         columns = [
             Column("Key", is_kept_whole=True),
@@ -67,7 +68,7 @@ def _ago(moment: datetime) -> str:
     return show_duration(max((datetime.now(UTC) - moment).total_seconds(), 0))
 
 
-def _document(image: BuiltImage) -> dict[str, Any]:
+def _document(image: BuiltImage, busy: dict[str, list[int]]) -> dict[str, Any]:
     record = image.record
     environment = record.environment(home())
     return {
@@ -83,7 +84,7 @@ def _document(image: BuiltImage) -> dict[str, Any]:
         "build_s": record.build_s,
         "created_at": image.created_at.isoformat(),
         "used_at": image.used_at.isoformat(),
-        "processes": in_use([image]).get(record.key, []),
+        "processes": busy.get(record.key, []),
     }
 
 
@@ -95,7 +96,7 @@ def show_image(key: str, output: OutputFormat) -> None:
     """
     image = find_built(home(), key)
     if output.is_document:
-        print_document(_document(image), output)
+        print_document(_document(image, in_use([image])), output)
         return
     record = image.record
     environment = record.environment(home())
