@@ -54,9 +54,15 @@ class Channel:
         self._is_lost = False
 
     def send(self, message: object) -> None:
-        """The message is on its way."""
+        """The message is on its way.
+
+        Raises:
+            OSError: the attempt is over, or nobody wants it any more.
+        """
         data = frame(message)
         with self._lock:
+            if self._is_lost:
+                raise BrokenPipeError("the attempt is over")
             self._connection.sendall(data)
 
     def receive(self) -> Any:
@@ -80,8 +86,8 @@ class Channel:
 
     def hand_out(self, answer: Answer) -> None:
         """Whoever made the request gets its answer."""
-        future = self._waiting.pop(answer.request_no)
-        if not future.set_running_or_notify_cancel():
+        future = self._waiting.pop(answer.request_no, None)
+        if future is None or not future.set_running_or_notify_cancel():
             return
         if answer.failure is not None:
             future.set_exception(error_of(answer.failure))
@@ -108,10 +114,12 @@ class Channel:
         for call in [*self._when_lost, *(future.cancel for future in waiting)]:
             call()
 
-    def close(self) -> None:
-        """The attempt has nothing more to say."""
-        with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
+    def end(self, message: object) -> None:
+        """The message is the last one of the attempt: its connection may be another attempt's from now on."""
+        data = frame(message)
+        with self._lock, suppress(OSError):
+            self._connection.sendall(data)
+            self._is_lost = True
 
     def _read_exactly(self, count: int) -> bytes:
         parts = []

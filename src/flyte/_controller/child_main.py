@@ -9,9 +9,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from flyteidl2.task.common_pb2 import Inputs
@@ -51,8 +51,13 @@ def main(descriptor: int) -> None:
     # A process that the task forks must not keep the engine from seeing that this one has ended.
     os.register_at_fork(after_in_child=connection.close)
     channel = Channel(connection)
+    try:
+        start: Start = channel.receive()
+    except (EOFError, OSError):
+        os._exit(0)
     streams = _install_streams(all_to(channel))
-    _attend(channel, streams, lambda coroutine, _: asyncio.run(coroutine), on_engine_gone=_end_group)
+    threading.Thread(target=_listen, args=(channel,), name="flyte-engine", daemon=True).start()
+    _attempt(start, channel, streams, lambda coroutine, _: asyncio.run(coroutine))
     # What runs beside the task, threads for example, has nothing to wait for.
     os._exit(0)
 
@@ -74,8 +79,8 @@ def serve(descriptor: int) -> None:
         try:
             while True:
                 _, descriptors = receive(control)
-                channel = Channel(socket.socket(fileno=descriptors[0]))
-                attend = partial(_attend, channel, streams, run_on_loop, on_engine_gone=None)
+                connection = socket.socket(fileno=descriptors[0])
+                attend = partial(_attend_in_turn, connection, streams, run_on_loop)
                 threading.Thread(target=attend, name="flyte-task", daemon=True).start()
         except (EOFError, OSError):
             _end_group()
@@ -84,29 +89,46 @@ def serve(descriptor: int) -> None:
     loop.run_forever()
 
 
-def _attend(
-    channel: Channel, streams: list[SentStream], run_async: RunAsync, on_engine_gone: Callable[[], None] | None
-) -> None:
-    """One attempt, from its start to the message that says how it ended."""
-    try:
-        start: Start = channel.receive()
-    except (EOFError, OSError):
-        return
+def _attend_in_turn(connection: socket.socket, streams: list[SentStream], run_async: RunAsync) -> None:
+    """The attempts that come by one connection, each after the one before is over."""
+    starts: SimpleQueue[tuple[Start, Channel] | None] = SimpleQueue()
+
+    def listen() -> None:
+        channel = None
+        reader = Channel(connection)
+        try:
+            while True:
+                message = reader.receive()
+                if isinstance(message, Start):
+                    channel = Channel(connection)
+                    starts.put((message, channel))
+                elif channel is not None:
+                    # What the attempt before no longer waits for is not among what this one has asked.
+                    channel.hand_out(message)
+        except (EOFError, OSError):
+            if channel is not None:
+                channel.lose()
+            starts.put(None)
+
+    threading.Thread(target=listen, name="flyte-engine", daemon=True).start()
+    with connection:
+        while (started := starts.get()) is not None:
+            _attempt(*started, streams, run_async)
+
+
+def _attempt(start: Start, channel: Channel, streams: list[SentStream], run_async: RunAsync) -> None:
+    """One attempt, to the message that says how it ended."""
     sys.argv = start.argv
     use_storage(start.spec.storage)
     for each, level in zip((system_logger, logger), start.log_levels, strict=True):
         each.setLevel(level)
-    threading.Thread(target=_listen, args=(channel, on_engine_gone), name="flyte-engine", daemon=True).start()
     try:
         ended = Ended(outputs=_run(start, channel, run_async))
     except BaseException as error:
         ended = Ended(failure=failure_of(error))
     for stream in streams:
         stream.end(channel)
-    with suppress(OSError):
-        channel.send(ended)
-    if on_engine_gone is None:
-        channel.close()
+    channel.end(ended)
 
 
 def _run(start: Start, channel: Channel, run_async: RunAsync) -> bytes:
@@ -163,16 +185,13 @@ def _install_streams(channel_of: Callable[[], Channel | None]) -> list[SentStrea
     return streams
 
 
-def _listen(channel: Channel, on_engine_gone: Callable[[], None] | None) -> None:
+def _listen(channel: Channel) -> None:
     """Hands out answers. When the engine is gone, so is the task, with all that it has started."""
     try:
         while True:
             channel.hand_out(channel.receive())
     except (EOFError, OSError):
-        if on_engine_gone is not None:
-            on_engine_gone()
-        else:
-            channel.lose()
+        _end_group()
 
 
 def _end_group() -> None:

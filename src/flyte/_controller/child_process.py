@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -173,7 +172,7 @@ class _Child:
         self._traces: dict[str, OpenTrace] = {}
         self._conditions: list[Asked] = []
         self._requests: dict[int, asyncio.Task[None]] = {}
-        self._is_ready = False
+        self._is_ready = self._is_over = False
 
     async def run(self, start: Start, seat: Seat) -> Outputs | Failure:
         """The attempt's outcome.
@@ -182,22 +181,11 @@ class _Child:
             LaunchFailedError: its process could not be started.
         """
         self._seat = seat
-        ours, childs = socket.socketpair()
-        with childs:
-            try:
-                self._reader, self._writer = await asyncio.open_connection(sock=ours)
-            except BaseException:
-                ours.close()
-                raise
-            try:
-                await seat.begin(childs)
-            except BaseException:
-                await self._clean_up()
-                raise
+        self._line = await seat.begin()
         try:
             try:
                 async with asyncio.timeout(START_LIMIT_S) as self._limit:
-                    self._writer.write(frame(start))
+                    self._line.writer.write(frame(start))
                     return await self._converse()
             except TimeoutError:
                 if not self._limit.expired():
@@ -214,8 +202,8 @@ class _Child:
     async def _converse(self) -> Outputs | Failure:
         while True:
             try:
-                head = await self._reader.readexactly(LENGTH_BYTES)
-                message = pickle.loads(await self._reader.readexactly(length_of(head)))
+                head = await self._line.reader.readexactly(LENGTH_BYTES)
+                message = pickle.loads(await self._line.reader.readexactly(length_of(head)))
             except (asyncio.IncompleteReadError, ConnectionError):
                 return await self._died()
             match message:
@@ -232,7 +220,7 @@ class _Child:
                     self._limit.reschedule(None if bound_s is None else now + bound_s)
                     self._is_ready = True
                 case Ended(outputs, failure):
-                    self._seat.returned()
+                    self._is_over = True
                     return failure or Outputs.FromString(outputs or b"")
 
     async def _answer(self, request_no: int, wanted: Wanted) -> None:
@@ -246,7 +234,7 @@ class _Child:
             failure = replace(failure_of(error), traceback=getattr(error, "remote_traceback", None))
             answer = Answer(request_no, failure=failure)
         self._requests.pop(request_no, None)
-        self._writer.write(frame(answer))
+        self._line.writer.write(frame(answer))
 
     async def _value(self, wanted: Wanted) -> Any:
         tracer = self._controller.tracer
@@ -301,7 +289,7 @@ class _Child:
             await asyncio.wait(requests)
         for trace in list(self._traces.values()):
             await self._controller.tracer.end(trace, None, asyncio.CancelledError())  # type: ignore[arg-type]
-        self._writer.close()
+        self._seat.release(self._line, is_over=self._is_over)
         await self._seat.ended()
 
 

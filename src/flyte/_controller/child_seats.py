@@ -7,8 +7,9 @@ import codecs
 import os
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from flyte._forks.client import ForkServer, Launched
@@ -21,15 +22,40 @@ Print = Callable[[str, str], object]
 """Takes what was written: the name of the stream, and the text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The engine's end of the connection to the process of an attempt."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+@asynccontextmanager
+async def new_line() -> AsyncIterator[tuple[Line, socket.socket]]:
+    """A connection, and its other end, which is closed here after the block; all of it is where the block fails."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            line = Line(*await asyncio.open_connection(sock=ours))
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            yield line, theirs
+        except BaseException:
+            line.writer.close()
+            raise
+
+
 class Seat(Protocol):
     """What the engine does with the process of an attempt."""
 
-    async def begin(self, connection: socket.socket) -> None:
-        """The attempt's process has the other end of its connection."""
+    async def begin(self) -> Line:
+        """The connection to the process, which waits for what it is to run."""
         ...
 
-    def returned(self) -> None:
-        """The attempt is over, and has said so."""
+    def release(self, line: Line, *, is_over: bool) -> None:
+        """The engine has done with the connection. `is_over` says that the attempt is, as its process has told."""
         ...
 
     def end(self) -> None:
@@ -55,26 +81,29 @@ class OwnProcess:
         self._launched: Launched | None = None
         self._pipes: list[asyncio.Task[None]] = []
 
-    async def begin(self, connection: socket.socket) -> None:
+    async def begin(self) -> Line:
         """As `Seat` says.
 
         Raises:
             LaunchFailedError: the process cannot be forked.
         """
-        writing: list[int] = []
-        try:
-            for name in ("stdout", "stderr"):
-                reading, other = os.pipe()
-                writing.append(other)
-                self._pipes.append(asyncio.ensure_future(_read_pipe(reading, name, self._print)))
-            self._launched = self._server.launch((connection.fileno(), *writing), self._folder)
-        finally:
-            for descriptor in writing:
-                os.close(descriptor)
-        await self._launched.started()
+        async with new_line() as (line, theirs):
+            writing: list[int] = []
+            try:
+                for name in ("stdout", "stderr"):
+                    reading, other = os.pipe()
+                    writing.append(other)
+                    self._pipes.append(asyncio.ensure_future(_read_pipe(reading, name, self._print)))
+                self._launched = self._server.launch((theirs.fileno(), *writing), self._folder)
+            finally:
+                for descriptor in writing:
+                    os.close(descriptor)
+            await self._launched.started()
+        return line
 
-    def returned(self) -> None:
-        """As `Seat` says: nothing, the process ends by itself."""
+    def release(self, line: Line, *, is_over: bool) -> None:
+        """As `Seat` says."""
+        line.writer.close()
 
     def end(self) -> None:
         """As `Seat` says."""
@@ -109,20 +138,26 @@ class WorkerSeat:
     def __init__(self, worker: Worker, *, is_async: bool) -> None:
         self._worker = worker
         self._is_async = is_async
-        self._has_returned = False
 
-    async def begin(self, connection: socket.socket) -> None:
-        """As `Seat` says."""
-        await self._worker.attend(connection)
+    async def begin(self) -> Line:
+        """As `Seat` says.
 
-    def returned(self) -> None:
-        """The attempt is over, and has said so."""
-        self._has_returned = True
+        Raises:
+            LaunchFailedError: the worker has no process.
+        """
+        return await self._worker.line()
+
+    def release(self, line: Line, *, is_over: bool) -> None:
+        """As `Seat` says. A sync attempt that is not over cannot be ended but with its worker."""
+        if is_over:
+            self._worker.idle_lines.append(line)
+            return
+        line.writer.close()
+        if not self._is_async:
+            self._worker.end()
 
     def end(self) -> None:
-        """As `Seat` says. An async attempt is cancelled when its connection is closed, which follows."""
-        if not self._has_returned and not self._is_async:
-            self._worker.end()
+        """As `Seat` says: when its line is released."""
 
     async def ended(self) -> None:
         """As `Seat` says."""
@@ -140,6 +175,7 @@ class Worker:
 
     Attributes:
         running: Attempts in it that are not waiting for calls they have made.
+        idle_lines: Connections for further attempts.
         idle_since: When the last attempt left it, by the loop's clock, in seconds.
         is_ending: It gets no further attempt.
     """
@@ -148,27 +184,32 @@ class Worker:
         self.running = 0
         self.is_ending = False
         self.idle_since = 0.0
+        self.idle_lines: list[Line] = []
         self._control, theirs = socket.socketpair()
         with theirs:
             self._launched = server.launch((theirs.fileno(),))
         self._exit = asyncio.ensure_future(self._launched.wait())
-        self._exit.add_done_callback(lambda _: self._control.close())
+        self._exit.add_done_callback(lambda _: self._hang_up())
 
     @property
     def has_ended(self) -> bool:
         """Whether its process is gone."""
         return self._exit.done()
 
-    async def attend(self, connection: socket.socket) -> None:
-        """It runs the attempt that comes by the other end of the connection.
+    async def line(self) -> Line:
+        """A connection for one attempt at a time.
 
         Raises:
             LaunchFailedError: its process cannot be forked.
         """
+        if self.idle_lines:
+            return self.idle_lines.pop()
         await self._launched.started()
-        with suppress(OSError):
-            # Where it has just ended, the attempt sees its connection closed.
-            send(self._control, {}, (connection.fileno(),))
+        async with new_line() as (line, theirs):
+            with suppress(OSError):
+                # Where it has just ended, the attempt sees its connection closed.
+                send(self._control, {}, (theirs.fileno(),))
+        return line
 
     async def exit_code(self) -> int:
         """How it ended, once it has."""
@@ -183,6 +224,12 @@ class Worker:
         """It has ended, with all that it has started."""
         self.end()
         await self.exit_code()
+
+    def _hang_up(self) -> None:
+        self._control.close()
+        for line in self.idle_lines:
+            line.writer.close()
+        self.idle_lines.clear()
 
 
 async def _read_pipe(descriptor: int, name: str, print_text: Print) -> None:

@@ -68,9 +68,14 @@ class SentStream:
     def end(self, channel: Channel) -> None:
         """What was written to a channel is on its way."""
         with self._lock:
-            parts = self._parts.pop(channel, None)
-            if parts:
-                channel.send(Printed(self._name, "".join(parts)))
+            text = "".join(self._parts.pop(channel, ()))
+            if not text:
+                return
+            try:
+                channel.send(Printed(self._name, text))
+            except OSError:
+                # The attempt is over, and something that it has left running still prints.
+                self._terminal.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._terminal, name)
