@@ -119,6 +119,7 @@ def test_a_command_that_fails_shows_what_it_said(build: Build, images: Path) -> 
             "which has flyte 2.12.1; an environment has the flyte",
         ),
         (Image.from_ref_name("gpu"), "image 'gpu' is not in the configuration: set image.image_refs.gpu"),
+        (image().with_pip_packages("a", extra_args="--find-links 'x"), "cannot be split into arguments: No closing"),
         (image().with_pip_packages("--pre"), "'--pre' is an option and no package: give it with extra_args="),
         (image().with_pip_packages("-e ."), "an environment is shared and never changes"),
         (Image.from_debian_base(name="x", platform=("linux/arm64",)), "the image is for linux/arm64"),

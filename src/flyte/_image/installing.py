@@ -25,7 +25,7 @@ from flyte._image.build_secrets import secret_values
 from flyte._image.copied_files import copy_file, copy_folder, place_in
 from flyte._image.environment import ROOT, Environment
 from flyte._image.ignore_patterns import IgnorePatterns
-from flyte._image.local_paths import local_path_of, with_absolute_path
+from flyte._image.local_paths import local_path_of, with_absolute_path, words_of
 from flyte._image.own_package import running_versions
 from flyte._image.poetry_locks import poetry_requirements
 from flyte._image.processes import run
@@ -136,7 +136,7 @@ class Site:
         secrets = secret_values(layer, self.home)
         folder = layer.manifest.resolve().parent
         options = arguments_of(layer.options, Path.cwd())
-        chosen = shlex.split(layer.extra_args or "")
+        chosen = words_of(layer.extra_args)
         if lock := layer.lock_file():
             locked = self._locked(layer.manifest, lock, chosen, secrets)
             self.uv.install(locked, arguments=options, secrets=secrets, folder=folder, is_pinned=True)
