@@ -190,11 +190,17 @@ def test_a_secret_kept_on_this_machine_is_used_and_a_missing_one_named(build: Bu
     assert "needs the secret 'other': set the environment variable OTHER" in text
 
 
-def test_credentials_of_an_index_are_not_told(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_in_addresses_are_not_told(build: Build, flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     url = "http://ada:swordfish@127.0.0.1:9/simple"
     one = image().with_pip_packages("flytest_nowhere", index_url=url)
     assert "swordfish" not in refusal(build, one)
+    told: list[str] = []
+    named = image().with_pip_packages("flytest_nowhere @ http://ada:swordfish@127.0.0.1:9/flytest_nowhere-1.0.tar.gz")
+    with pytest.raises(ImageBuildError) as caught:
+        ensure_environment(named, home=flyte_home, say=told.append)
+    assert "installing flytest_nowhere @ http://****@127.0.0.1:9/flytest_nowhere-1.0.tar.gz" in told
+    assert "swordfish" not in str(caught.value)
 
 
 PROGRAM = """
