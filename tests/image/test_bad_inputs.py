@@ -119,6 +119,7 @@ def test_a_command_that_fails_shows_what_it_said(build: Build, images: Path) -> 
             "which has flyte 2.12.1; an environment has the flyte",
         ),
         (Image.from_ref_name("gpu"), "image 'gpu' is not in the configuration: set image.image_refs.gpu"),
+        (image().with_pip_packages("a", extra_args="--find-links 'x"), "cannot be split into arguments: No closing"),
         (image().with_pip_packages("--pre"), "'--pre' is an option and no package: give it with extra_args="),
         (image().with_pip_packages("-e ."), "an environment is shared and never changes"),
         (Image.from_debian_base(name="x", platform=("linux/arm64",)), "the image is for linux/arm64"),
@@ -189,11 +190,17 @@ def test_a_secret_kept_on_this_machine_is_used_and_a_missing_one_named(build: Bu
     assert "needs the secret 'other': set the environment variable OTHER" in text
 
 
-def test_credentials_of_an_index_are_not_told(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_in_addresses_are_not_told(build: Build, flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     url = "http://ada:swordfish@127.0.0.1:9/simple"
     one = image().with_pip_packages("flytest_nowhere", index_url=url)
     assert "swordfish" not in refusal(build, one)
+    told: list[str] = []
+    named = image().with_pip_packages("flytest_nowhere @ http://ada:swordfish@127.0.0.1:9/flytest_nowhere-1.0.tar.gz")
+    with pytest.raises(ImageBuildError) as caught:
+        ensure_environment(named, home=flyte_home, say=told.append)
+    assert "installing flytest_nowhere @ http://****@127.0.0.1:9/flytest_nowhere-1.0.tar.gz" in told
+    assert "swordfish" not in str(caught.value)
 
 
 PROGRAM = """

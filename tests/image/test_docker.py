@@ -277,6 +277,13 @@ def test_a_failing_build_is_told_in_the_words_of_docker(
         build(image().with_commands(["make"], secret_mounts="token"), flyte_home)
 
 
+def test_a_docker_without_buildx_is_told(docker: Path, flyte_home: Path) -> None:
+    script = docker.parent / "bin" / "docker"
+    script.write_text("#!/bin/sh\necho 'unknown flag: --tag'\nexit 125\n")
+    with pytest.raises(ImageBuildError, match="This Docker has no buildx: install the plugin"):
+        build(image(), flyte_home)
+
+
 def test_without_docker_the_way_out_is_named(flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ImageBuildError, match=r"no `docker` on the PATH.*`flyte build --image-builder venv`"):

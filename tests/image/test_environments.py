@@ -247,3 +247,15 @@ def test_a_folder_of_an_environment_can_be_removed_by_hand(build: Build, images:
     first = build(image())
     shutil.rmtree(images / first.key)
     assert build(image()).key == first.key
+
+
+def test_a_home_with_blanks_and_a_long_name_is_one_like_any_other(
+    only: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a home" / ("long " * 40).strip()
+    (home / "images").mkdir(parents=True)
+    monkeypatch.chdir(home.parent)
+    environment = ensure_environment(image().with_pip_packages("flytest_paint", **only), home=Path(home.name))
+    assert environment.python.is_absolute()
+    done = subprocess.run([environment.python.parent / "flytest-paint"], capture_output=True, text=True)
+    assert done.stdout == "painted 1.0\n"

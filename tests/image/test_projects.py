@@ -200,6 +200,7 @@ def test_a_script_brings_what_it_names(build: Build, tmp_path: Path, only: dict[
     [
         ('# requires-python = ">=3.99"', "asks for Python >=3.99, the image has 3"),
         ("# dependencies = [", "is not TOML"),
+        ("# [tool.uv]\n# exclude-newer = '2024-01-01T00:00:00Z'", r"has settings for uv \(exclude-newer\)"),
         ('# dependencies = "numpy"', "dependencies must be a list of texts, got 'numpy'"),
     ],
 )

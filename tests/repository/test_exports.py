@@ -14,10 +14,11 @@ import flyte
 
 NAMES = """
 AMD_GPU APPLE_SILICON AsyncFunctionTaskTemplate Backoff BaseCheckpoint Cache CachePolicy CacheRequest Checkpoint
-ConditionWebhook Cron Device DeviceClass Documentation Environment FixedRate GPU HABANA_GAUDI Image ImageBuild Link
-Neuron PodTemplate Resources RetryStrategy ReusePolicy Secret SecretRequest TPU TaskEnvironment TaskTemplate Timeout
-TimeoutType Trigger TriggerTime __version__ build build_images ctx custom_context get_custom_context group init
-init_from_config logger map new_condition rerun resume run system_logger trace version with_runcontext
+ConditionWebhook Cron Device DeviceClass Documentation Environment FixedRate GPU HABANA_GAUDI Image Link Neuron
+PodTemplate Resources RetryStrategy ReusePolicy Secret SecretRequest TPU TaskEnvironment TaskTemplate Timeout
+TimeoutType Trigger TriggerTime __version__ ctx custom_context get_custom_context group init init_from_config logger map
+ImageBuild build build_images
+new_condition rerun resume run system_logger trace version with_runcontext
 """.split()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -64,7 +65,9 @@ def build_with_docker(
         say(f"docker builds {image.uri}")
         finished = run(command, variables={**os.environ, **secrets}, folder=context)
         if finished.return_code:
-            raise ImageBuildError(failure_text(f"docker cannot build {image.uri}", finished, secrets))
+            told = failure_text(f"docker cannot build {image.uri}", finished, secrets)
+            missing = f"\n{_NO_BUILDX}" if _UNKNOWN_BUILDX.search(finished.output) else ""
+            raise ImageBuildError(told + missing)
     return image.uri
 
 
@@ -93,6 +96,8 @@ def _command(docker: str, image: Image, dockerfile: Path, context: Path) -> list
     return [*command, *shlex.split(os.environ.get("FLYTE_DOCKER_BUILD_EXTRA_ARGS", "")), context]
 
 
+_UNKNOWN_BUILDX = re.compile(r"unknown flag: --tag|'buildx' is not a docker command")
+_NO_BUILDX = "This Docker has no buildx: install the plugin `docker-buildx`."
 _OPTIONS = {
     "--builder": "FLYTE_DOCKER_BUILDKIT_BUILDER_NAME",
     "--cache-from": "FLYTE_DOCKER_BUILDER_CACHE_FROM",

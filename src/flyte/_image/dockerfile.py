@@ -32,7 +32,7 @@ from flyte._authoring.image_layers import (
 )
 from flyte._image.bases import is_python_alone
 from flyte._image.build_secrets import secrets_of_layer
-from flyte._image.local_paths import local_path_of, paths_in_arguments, paths_named_in, with_absolute_path
+from flyte._image.local_paths import local_path_of, paths_in_arguments, paths_named_in, with_absolute_path, words_of
 from flyte._image.own_package import NAME
 from flyte._image.poetry_locks import poetry_requirements
 from flyte._image.scripts import check_python, script_needs
@@ -223,7 +223,7 @@ class _Writer:
 
     def _uv_project(self, layer: UVProject) -> None:
         options = _options(layer.options)
-        chosen = shlex.split(layer.extra_args or "")
+        chosen = words_of(layer.extra_args)
         lock = layer.lock_file()
         manifest = self._place(layer.manifest, "pyproject.toml")
         if lock is None:
@@ -277,7 +277,7 @@ def _options(options: PipOptions) -> list[str]:
                 f"the address of the index at {urlsplit(url).hostname} has credentials, which would be in the image. "
                 f"Give the address without them, and UV_INDEX_URL, or a netrc, with secret_mounts=."
             )
-    given = shlex.split(options.extra_args or "")
+    given = words_of(options.extra_args)
     if local := paths_in_arguments(options.extra_args, Path.cwd()):
         raise ImageBuildError(
             f"extra_args {options.extra_args!r} names {local[0]}, a path of this machine, which Docker does not get. "

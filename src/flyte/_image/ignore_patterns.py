@@ -19,7 +19,7 @@ class IgnorePatterns:
     @classmethod
     def of_files(cls, files: Sequence[Path]) -> IgnorePatterns:
         """The patterns of all files, in order."""
-        return cls([line for file in files for line in file.read_text("utf-8").splitlines()])
+        return cls([line for file in files for line in file.read_text("utf-8", "replace").splitlines()])
 
     def leaves_out(self, relative: str) -> bool:
         """Whether a file stays out, by its own name or that of a folder above it."""

@@ -25,12 +25,20 @@ from flyte._image.build_secrets import secret_values
 from flyte._image.copied_files import copy_file, copy_folder, place_in
 from flyte._image.environment import ROOT, Environment
 from flyte._image.ignore_patterns import IgnorePatterns
-from flyte._image.local_paths import local_path_of, with_absolute_path
+from flyte._image.local_paths import local_path_of, with_absolute_path, words_of
 from flyte._image.own_package import running_versions
 from flyte._image.poetry_locks import poetry_requirements
 from flyte._image.processes import run
 from flyte._image.scripts import check_python, script_needs
-from flyte._image.uv_calls import Uv, are_pinned, arguments_of, building_variables, failure_text, uv_program
+from flyte._image.uv_calls import (
+    Uv,
+    are_pinned,
+    arguments_of,
+    building_variables,
+    failure_text,
+    uv_program,
+    without_credentials,
+)
 from flyte.errors import ImageBuildError
 
 _NOTHING_IGNORED = IgnorePatterns(())
@@ -101,9 +109,12 @@ class Site:
                 for file in layer.src:
                     copy_file(file, self.place(layer.dst) / file.name)
 
+    def _tell(self, text: str) -> None:
+        self.say(without_credentials(text))
+
     def _install_packages(self, layer: PipPackages) -> None:
         here = Path.cwd()
-        self.say(f"installing {', '.join(layer.packages)}")
+        self._tell(f"installing {', '.join(layer.packages)}")
         packages = [self._from_anywhere(package, here) for package in layer.packages]
         arguments = arguments_of(layer.options, here)
         secrets = secret_values(layer, self.home)
@@ -126,17 +137,17 @@ class Site:
         return target
 
     def _install_requirements(self, layer: Requirements) -> None:
-        self.say(f"installing the packages of {layer.file}")
+        self._tell(f"installing the packages of {layer.file}")
         arguments: list[str | Path] = [*arguments_of(layer.options, Path.cwd()), "-r", layer.file.resolve()]
         folder = layer.file.resolve().parent
         self.uv.install([], arguments=arguments, secrets=secret_values(layer, self.home), folder=folder)
 
     def _install_uv_project(self, layer: UVProject) -> None:
-        self.say(f"installing the project {layer.manifest}")
+        self._tell(f"installing the project {layer.manifest}")
         secrets = secret_values(layer, self.home)
         folder = layer.manifest.resolve().parent
         options = arguments_of(layer.options, Path.cwd())
-        chosen = shlex.split(layer.extra_args or "")
+        chosen = words_of(layer.extra_args)
         if lock := layer.lock_file():
             locked = self._locked(layer.manifest, lock, chosen, secrets)
             self.uv.install(locked, arguments=options, secrets=secrets, folder=folder, is_pinned=True)
@@ -158,7 +169,7 @@ class Site:
         return finished.output.splitlines()
 
     def _install_poetry_project(self, layer: PoetryProject) -> None:
-        self.say(f"installing the project {layer.manifest}")
+        self._tell(f"installing the project {layer.manifest}")
         secrets = secret_values(layer, self.home)
         needs = poetry_requirements(layer.manifest, layer.lock_file())
         constraints = self.folder / _TOOLS / "poetry-constraints.txt"
@@ -175,7 +186,7 @@ class Site:
             self.uv.install([str(project)], arguments=[*options, "--no-deps"], secrets=secrets, folder=folder)
 
     def _install_script(self, layer: UVScript) -> None:
-        self.say(f"installing what {layer.script} names")
+        self._tell(f"installing what {layer.script} names")
         needs = script_needs(layer.script)
         check_python(needs, layer.script, self.python_version)
         arguments = arguments_of(layer.options, Path.cwd())
@@ -196,7 +207,7 @@ class Site:
         own = str(self.uv.python.parent)
         variables["PATH"] = variables["PATH"].replace(own, f"{own}:{self._stand_ins()}", 1)
         for command in layer.commands:
-            self.say(f"running {command}")
+            self._tell(f"running {command}")
             finished = run(["/bin/sh", "-c", command], variables=variables, folder=folder)
             if finished.return_code:
                 raise ImageBuildError(

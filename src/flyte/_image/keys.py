@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte._authoring.image import Image
-from flyte._authoring.image_layers import Layer, PipPackages, Requirements
+from flyte._authoring.image_layers import Layer, PipPackages, Requirements, UVProject, UVScript
 from flyte._image.bases import this_platform
 from flyte._image.local_paths import digests_of_arguments, digests_of_file, digests_of_requirements
 from flyte._image.own_package import own_digest
@@ -46,4 +46,6 @@ def _named_files(layer: Layer) -> list[Any]:
             digests += digests_of_arguments(layer.options.extra_args, here)
         case Requirements():
             digests = digests_of_file(layer.file) + digests_of_arguments(layer.options.extra_args, here)
+        case UVScript() | UVProject():
+            digests = digests_of_arguments(layer.options.extra_args, here)
     return [digests] if digests else []

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from flyte._authoring.file_digests import digest_of_file, digest_of_folder
+from flyte.errors import ImageBuildError
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 _INCLUDES = ("-r", "--requirement", "-c", "--constraint")
@@ -39,7 +40,19 @@ def with_absolute_path(requirement: str, folder: Path, instead: Path | None = No
 
 def absolute_arguments(extra_args: str | None, folder: Path) -> list[str]:
     """Arguments, those that are paths from `folder` in full."""
-    return [_absolute(argument, folder) for argument in shlex.split(extra_args or "")]
+    return [_absolute(argument, folder) for argument in words_of(extra_args)]
+
+
+def words_of(extra_args: str | None) -> list[str]:
+    """Arguments, as a shell splits them.
+
+    Raises:
+        ImageBuildError: a quotation mark is not closed.
+    """
+    try:
+        return shlex.split(extra_args or "")
+    except ValueError as error:
+        raise ImageBuildError(f"extra_args {extra_args!r} cannot be split into arguments: {error}") from None
 
 
 def _absolute(argument: str, folder: Path) -> str:
@@ -77,7 +90,7 @@ def paths_named_in(file: Path) -> Iterator[Path]:
 
 def _named_in(file: Path, seen: set[Path]) -> Iterator[Path]:
     seen.add(file.resolve())
-    for line in file.read_text("utf-8").splitlines():
+    for line in file.read_text("utf-8", "replace").splitlines():
         text = re.sub(r"(^|\s)#.*", "", line).strip()
         option, _, value = text.replace("=", " ", 1).partition(" ") if text.startswith("--") else text.partition(" ")
         if option in _INCLUDES:

@@ -28,7 +28,7 @@ def script_needs(script: Path) -> ScriptNeeds:
     Raises:
         ImageBuildError: there is not exactly one, or it is not as the standard says.
     """
-    blocks = list(_BLOCK.finditer(script.read_text("utf-8")))
+    blocks = list(_BLOCK.finditer(script.read_text("utf-8", "replace")))
     if len(blocks) != 1:
         raise ImageBuildError(
             f"{script.absolute()} has {len(blocks)} '# /// script' blocks, each ended by '# ///': exactly one is "

@@ -201,7 +201,7 @@ def _pythons_found() -> list[str]:
 
 def failure_text(what: str, finished: Finished, secrets: Mapping[str, str]) -> str:
     """What failed, in the words of the program that failed, and the next step where there is one."""
-    output = without_credentials(hidden(_PREAMBLE.sub("", finished.output).strip(), secrets))
+    output = _PREAMBLE.sub("", finished.output).strip()
     if len(output) > _LONGEST_OUTPUT:
         output = f"[...]\n{output[-_LONGEST_OUTPUT:]}"
     ended = f" (ended by signal {-finished.return_code})" if finished.return_code < 0 else ""
@@ -213,7 +213,7 @@ def failure_text(what: str, finished: Finished, secrets: Mapping[str, str]) -> s
             f"Every environment holds the flyte that runs, {__version__}, and no other distribution of that name: "
             f"leave flyte out of the requirements, or name it without a version."
         )
-    return "\n".join(parts)
+    return without_credentials(hidden("\n".join(parts), secrets))
 
 
 def without_credentials(text: str) -> str:

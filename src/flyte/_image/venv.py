@@ -127,6 +127,7 @@ def build_plan(plan: Plan, *, home: Path, force: bool, say: Say) -> Environment:
     """The environment of a plan, as `ensure_environment` gives it."""
     if plan.image is None or plan.key is None:
         return running_environment()
+    home = home.absolute()
     if not force and (found := load_environment(home, plan.key)):
         note_use(home, plan.key)
         return found
