@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import gzip
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +11,9 @@ import pytest
 
 import flyte
 from flyte import Image, ImageBuild
+from flyte._authoring.image_cache import ImageCache
 from flyte._image.building import find_environment
 from flyte._image.environment import load_environment
-from flyte._image.image_cache import ImageCache
 from flyte.errors import ImageBuildError
 from tests.image.conftest import image, output_of
 
@@ -91,14 +88,6 @@ def test_images_of_environments_and_of_what_they_depend_on_are_built(flyte_home:
     assert cache.image_lookup["plain"] == Image.from_debian_base().uri
     assert find_environment(cache.image_lookup["paint"], home=flyte_home).python.exists()
     assert ImageCache.from_transport(cache.to_transport) == cache
-
-
-def test_an_image_cache_travels_as_the_official_one_does() -> None:
-    document = json.loads(gzip.decompress(base64.b64decode(ImageCache({"digits": "venv:ab"}).to_transport)))
-    assert document == {"image_lookup": {"digits": "venv:ab"}, "build_run_ids": {}}
-    assert ImageCache({"a": "b"}).to_transport == ImageCache({"a": "b"}).to_transport
-    with pytest.raises(ValueError, match="'no such' is no image cache"):
-        ImageCache.from_transport("no such")
 
 
 def test_code_that_has_to_be_in_the_image_is_refused_and_else_left_out() -> None:

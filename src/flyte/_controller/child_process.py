@@ -86,7 +86,7 @@ class ChildProcesses:
 
     async def attempt(self, call: Call, scope: ActionScope, reference: TaskReference) -> Outputs | Failure:
         """One attempt at `call` in a process; when this returns or raises, it and all it has started was killed."""
-        placement = await self._placement(call, reference)
+        placement = await self._placement(call, scope, reference)
         if not placement.is_same_python:
             # Compiled code differs from one Python to another.
             reference = replace(reference, code_version=None)
@@ -134,12 +134,17 @@ class ChildProcesses:
         finally:
             pool.give_back(worker)
 
-    async def _placement(self, call: Call, reference: TaskReference) -> Placement:
+    async def _placement(self, call: Call, scope: ActionScope, reference: TaskReference) -> Placement:
         if self._isolation is None:
             return placement_here(reference)
         if (known := self._isolation.known_placement(call.task, reference)) is not None:
             return known
-        placement: Placement = await self.threads.run(partial(self._isolation.placement, call.task, reference))
+
+        def say(text: str) -> None:
+            self.controller.output.write(scope.attempt, "stderr", f"{text}\n", terminal("stderr"))
+
+        find = partial(self._isolation.placement, call.task, reference, say)
+        placement: Placement = await self.threads.run(find)
         return placement
 
     def _start(self, call: Call, scope: ActionScope, reference: TaskReference) -> Start:

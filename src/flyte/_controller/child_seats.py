@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from flyte._forks.client import ForkServer, Launched
+from flyte._controller.child_servers import Server
+from flyte._forks.client import Launched
+from flyte._forks.spawning import Spawned
 from flyte._forks.wire import send
 
 OUTPUT_GRACE_S = 1.0
@@ -74,11 +76,11 @@ class Seat(Protocol):
 class OwnProcess:
     """A forked process, with pipes for what it, and whatever it starts, writes past Python's streams."""
 
-    def __init__(self, server: ForkServer, folder: str | None, print_text: Print) -> None:
+    def __init__(self, server: Server, folder: str | None, print_text: Print) -> None:
         self._server = server
         self._folder = folder
         self._print = print_text
-        self._launched: Launched | None = None
+        self._launched: Launched | Spawned | None = None
         self._pipes: list[asyncio.Task[None]] = []
 
     async def begin(self) -> Line:
@@ -180,7 +182,7 @@ class Worker:
         is_ending: It gets no further attempt.
     """
 
-    def __init__(self, server: ForkServer) -> None:
+    def __init__(self, server: Server) -> None:
         self.running = 0
         self.is_ending = False
         self.idle_since = 0.0

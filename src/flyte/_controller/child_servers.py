@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from flyte._forks.client import ForkServer, LaunchFailedError, ServerSpec
+from flyte._forks.client import IS_SAFE, ForkServer, LaunchFailedError, ServerSpec
+from flyte._forks.spawning import SpawnServer
 
 MOST_IDLE = 4
 """Servers without a process that are kept: each has its own copy of the packages in memory, some 50 MiB and more."""
+
+
+Server = ForkServer | SpawnServer
 
 
 class ForkServers:
     """Starts fork servers when they are first wanted. Lives on the engine's loop."""
 
     def __init__(self) -> None:
-        self._servers: dict[ServerSpec, ForkServer] = {}
+        self._servers: dict[ServerSpec, Server] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def get(self, spec: ServerSpec) -> ForkServer:
+    async def get(self, spec: ServerSpec) -> Server:
         """A running server for the spec. User code that ends it when it is loaded is loaded by each process instead.
 
         Raises:
@@ -28,7 +32,7 @@ class ForkServers:
         server = self._servers.pop(spec, None)
         if server is None or server.has_ended:
             self._end_idle()
-            server = ForkServer(spec)
+            server = ForkServer(spec) if IS_SAFE else SpawnServer(spec)
         # Last in the order of use.
         self._servers[spec] = server
         try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from flyte._authoring.reuse import ReusePolicy
 from flyte._controller.child_seats import Worker
-from flyte._forks.client import ForkServer
+from flyte._controller.child_servers import Server
 
 
 class WorkerPool:
@@ -26,7 +26,7 @@ class WorkerPool:
         self._closing: set[asyncio.Task[None]] = set()
         self._scale_down: asyncio.TimerHandle | None = None
 
-    async def take(self, server: ForkServer) -> Worker:
+    async def take(self, server: Server) -> Worker:
         """A worker with a place that is now taken."""
         while True:
             self._workers = [each for each in self._workers if not (each.is_ending or each.has_ended)]

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,22 +85,27 @@ class Isolation:
         _, placement = self._known.get(_key(task, reference), (None, None))
         return placement
 
-    def placement(self, task: Any, reference: TaskReference) -> Placement:
+    def placement(self, task: Any, reference: TaskReference, say: Callable[[str], None]) -> Placement:
         """Where an attempt at `task` runs; its environment is built first, where it is not there. Blocks.
+
+        Args:
+            task: Of the attempt.
+            reference: How its process finds it.
+            say: Told what is being built.
 
         Raises:
             ImageBuildError: there can be no such environment, or it could not be built.
             RuntimeUserError: code `SecretNotFound`; a secret it needs is not on this machine.
         """
-        placement = self._find(task, reference)
+        placement = self._find(task, reference, say)
         # The image is kept, for its identity is the key.
         self._known[_key(task, reference)] = (task.image, placement)
         return placement
 
-    def _find(self, task: Any, reference: TaskReference) -> Placement:
+    def _find(self, task: Any, reference: TaskReference, say: Callable[[str], None]) -> Placement:
         from flyte._image.venv import ensure_environment
 
-        environment = ensure_environment(task.image, home=self._home, image_refs=self._image_refs)
+        environment = ensure_environment(task.image, home=self._home, image_refs=self._image_refs, say=say)
         is_ours = environment.folder is None
         inherited = {**os.environ, **self._secrets_of(task)}
         variables = {**environment.variables(inherited), **(task.env_vars or {}), **self._env_vars}

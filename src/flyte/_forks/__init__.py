@@ -1,1 +1,1 @@
-"""Fork servers: a process that has imported what attempts need, and forks one process an attempt."""
+"""Processes for attempts: forked by a server that has imported what they need, or started afresh."""

@@ -19,9 +19,11 @@ from flyte._forks.wire import LENGTH_BYTES, length_of, send
 IS_SAFE = sys.platform == "linux"
 """Whether processes are forked on this system: macOS has libraries that a forked process must not use."""
 
+PATH_SETUP = "sys.path[:] = path['first'] + [each for each in sys.path if path['keeps'] and each not in path['first']]"
+"""With `path` at hand, `sys.path` is what a `ServerSpec` says."""
+
 _BOOT = (
-    "import json, sys; path = json.loads(sys.argv[3]); "
-    "sys.path[:] = path['first'] + [each for each in sys.path if path['keeps'] and each not in path['first']]; "
+    f"import json, sys; path = json.loads(sys.argv[3]); {PATH_SETUP}; "
     "from flyte._forks.server import main; main(int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[4]))"
 )
 
@@ -140,6 +142,11 @@ class ForkServer:
             )
             ours.pop_all()
         self._listening = asyncio.ensure_future(self._listen(answers))
+
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
 
     @property
     def running(self) -> int:

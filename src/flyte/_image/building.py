@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, get_args
 from flyte._authoring.environment import Environment as TaskOrAppEnvironment
 from flyte._authoring.expectations import expect, near_name
 from flyte._authoring.image import Image, image_of
+from flyte._authoring.image_cache import ImageCache
 from flyte._image.environment import SCHEME, Environment, load_environment, note_use
-from flyte._image.image_cache import ImageCache
 from flyte._image.processes import stopped_by
 from flyte._image.venv import Plan, build_plan, ensure_environment, plan_of, resolved
 from flyte._logging import system_logger
