@@ -262,7 +262,7 @@ def test_a_wrong_command_ends_with_2_and_says_what_is_wrong(flyte: Flyte, argume
     "option",
     [
         *["--follow", "-f", "--tracked", "--tracked-strict", "--debug", "--no-sync-local-sys-paths"],
-        *["--copy-style=all", "--version=1", "--service-account=x", "--image=x", "--queue=x"],
+        *["--version=1", "--service-account=x", "--image=x", "--queue=x"],
         *["--max-action-concurrency=4", "--run-project=x", "--run-domain=x"],
     ],
 )

@@ -164,3 +164,8 @@ def _place(root: Path, error: BaseException) -> str:
 
 def _shown(file: str, root: Path) -> str:
     return str(Path(file).relative_to(root)) if Path(file).is_relative_to(root) else file
+
+
+def package_root(folder: Path) -> Path:
+    """The folder that the modules in a folder are imported from: itself, or where its package starts."""
+    return next((each for each in (folder, *folder.parents) if not (each / "__init__.py").exists()), folder)

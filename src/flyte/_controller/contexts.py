@@ -39,6 +39,7 @@ def task_context(spec: LocalRunSpec, scope: ActionScope, attempt: Attempt) -> Ta
         group_data=scope.group or attempt.group,
         # One place for all attempts: a save replaces the last one at once, and the next attempt loads what is there.
         checkpoint_paths=CheckpointPaths(str(checkpoint) if checkpoint.exists() else None, str(checkpoint)),
+        code_bundle=spec.code_bundle,
         data=attempt.data,
         mode="local",
         custom_context=dict(scope.custom_context),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flyte._store.data_holders import RAW_FOLDER
 from flyte._store.records import Owner
-from flyte.models import RawDataPath
+from flyte.models import CodeBundle, RawDataPath
 from flyte.storage._settings import Storage
 
 RUNS_FOLDER = "runs"
@@ -35,6 +35,7 @@ class LocalRunSpec:
         storage: How stores are reached; None is what the environment says.
         isolated: Each attempt runs in a process with the software of its image.
         image_refs: Images of the configuration, by name.
+        code_bundle: The code that the run was started with, where it is kept.
     """
 
     run_id: int
@@ -53,6 +54,7 @@ class LocalRunSpec:
     storage: Storage | None = None
     isolated: bool = False
     image_refs: Mapping[str, str] = field(default_factory=dict)
+    code_bundle: CodeBundle | None = None
 
     @property
     def has_chosen_raw_data_path(self) -> bool:

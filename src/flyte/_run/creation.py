@@ -16,6 +16,7 @@ from flyte._controller.limits import check_inline_size
 from flyte._controller.local_run import LocalRunSpec, payload_path, run_folder
 from flyte._engine.names import ROOT_ACTION
 from flyte._faults import reach
+from flyte._run.code import code_settings, keep_code
 from flyte._run.initialization import settings
 from flyte._run.inputs import convert_root_inputs
 from flyte._run.options import RunOptions
@@ -27,7 +28,7 @@ from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
 from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
 from flyte._store.writer import ActionRow, Writer, insert_run
 from flyte.errors import RunAlreadyExistsError
-from flyte.models import ActionPhase
+from flyte.models import ActionPhase, CodeBundle
 from flyte.storage._settings import given_storage
 from flyte.types._offloading import offload
 
@@ -59,7 +60,8 @@ def create_run(
     now_us = time.time_ns() // 1000
     start_time = options.run_start_time or datetime.now(UTC)
     options = replace(options, raw_data_path=chosen_raw_data_path(options.raw_data_path))
-    spec = local_spec(writer, 0, name, start_time, options)
+    bundle = keep_code(task, options.copy_style) if options.isolated else None
+    spec = replace(local_spec(writer, 0, name, start_time, options), code_bundle=bundle)
     root = _root_record(task, now_us)
     inputs = convert_root_inputs(spec, root, task, convert)
     data = inputs.SerializeToString(deterministic=True)
@@ -73,7 +75,7 @@ def create_run(
         # A run of this name may exist: its file must stay as it is.
         file = root.inputs_file = payload_path(name, ROOT_ACTION, f"inputs-{token_hex(4)}.pb")
         spill(writer.home, file, data)
-    run_id = writer.write(insert_run(_new_run(options, task, name, start_time, now_us), partial(_row, root)))
+    run_id = writer.write(insert_run(_new_run(options, task, name, start_time, now_us, bundle), partial(_row, root)))
     if run_id is None:
         if file is not None:
             (writer.home / file).unlink()
@@ -111,7 +113,12 @@ def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, opt
 
 
 def _new_run(
-    options: RunOptions, task: TaskTemplate[Any, Any, Any], name: str, start_time: datetime, now_us: int
+    options: RunOptions,
+    task: TaskTemplate[Any, Any, Any],
+    name: str,
+    start_time: datetime,
+    now_us: int,
+    bundle: CodeBundle | None,
 ) -> NewRun:
     defaults = settings()
     return NewRun(
@@ -134,6 +141,7 @@ def _new_run(
             "disable_run_cache": options.disable_run_cache,
             "overwrite_cache": options.overwrite_cache,
             "isolated": options.isolated,
+            "code_bundle": code_settings(bundle),
             "root_dir": str(defaults.root_dir.resolve()) if defaults.root_dir else None,
             "recovery": options.recovery,
         },

@@ -36,6 +36,8 @@ class RunOptions:
     overwrite_cache: bool = False
     isolated: bool = False
     """Each attempt runs in a process, with the software, the variables and the secrets of its environment."""
+    copy_style: str | None = None
+    """How the code of an isolated run is bundled; None is the default."""
     recovery: Mapping[str, Any] | None = None
     """What the run takes over from an earlier one, as `Recovery.settings` says it."""
     served: Mapping[str, Any] = field(default_factory=dict)

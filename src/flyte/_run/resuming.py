@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from flyte._controller.progress import RunProgress
 from flyte._controller.recall import OnDivergence, Recall
 from flyte._engine.names import ROOT_ACTION
 from flyte._faults import reach
+from flyte._run.code import recorded_code
 from flyte._run.creation import local_spec
 from flyte._run.engine import engine
 from flyte._run.execution import Execution
@@ -102,6 +104,7 @@ class ResumeCall:
             options = _options(run)
             start_time = datetime.fromisoformat(run.settings["run_start_time"])
             spec = local_spec(writer, run.run_id, run.name, start_time, options)
+            spec = replace(spec, code_bundle=recorded_code(run.settings))
             inputs = _inputs(writer, root)
             _reopen(root)
             return await execution.carry_out(

@@ -158,7 +158,8 @@ def with_runcontext(
         disable_run_cache: No task of the run looks a result up or keeps one.
         isolated: Each attempt runs in a process of its own, in the image of its task's environment, with its variables
             and secrets. Not in the official release.
-        copy_style: How code is bundled for a served run; a local run bundles none.
+        copy_style: How the code of an isolated run is bundled, for `flyte get code`: `loaded_modules`, `all`, `custom`
+            or `none`. Any other local run bundles none.
         service_account: For served runs; a local run warns that it has no use for it.
         queue: As `service_account`.
         interruptible: As `service_account`.
@@ -182,7 +183,7 @@ def with_runcontext(
         InitializationError: code `NotAvailableLocally`; a setting was given that is refused.
     """
     served = {
-        "copy_style": None if copy_style == "loaded_modules" else copy_style,
+        "copy_style": None if isolated or copy_style == "loaded_modules" else copy_style,
         "cache_lookup_scope": None if cache_lookup_scope == "global" else cache_lookup_scope,
         "service_account": service_account,
         "queue": queue,
@@ -217,6 +218,7 @@ def with_runcontext(
             overwrite_cache=overwrite_cache,
             disable_run_cache=disable_run_cache,
             isolated=isolated,
+            copy_style=copy_style if isolated and copy_style != "loaded_modules" else None,
             served={option: value for option, value in served.items() if value is not None},
         )
     )

@@ -10,11 +10,12 @@ from typing import Any
 from flyte._atomic import write_atomically
 from flyte._authoring.environment import Environment
 from flyte._bundle.building import check_plan
+from flyte._bundle.module_loading import package_root
 from flyte._bundle.packing import Packed, pack, read_whole
 from flyte._bundle.plans import BundlePlan
 from flyte._bundle.selection import plan_bundle
 from flyte.cli._cache_views import show_size
-from flyte.cli._discovery import load_module, package_root
+from flyte.cli._discovery import load_module
 from flyte.cli._documents import Column, print_document, print_table
 from flyte.cli._errors import CommandError
 from flyte.cli._invocation import OutputFormat

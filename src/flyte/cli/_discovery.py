@@ -85,6 +85,8 @@ def load_module(file: Path, root: Path | None = None) -> ModuleType:
         CommandError: its code fails while it is imported, or its name is taken.
     """
     path = file.resolve()
+    from flyte._bundle.module_loading import package_root
+
     root = (root or package_root(path.parent)).resolve()
     if not path.is_relative_to(root):
         raise CommandError(f"{file} is not below the root folder {root} that --root-dir names.")
@@ -106,11 +108,6 @@ def _make_importable(root: Path, folder: Path) -> None:
     if str(folder) not in sys.path:
         # At the end: a module of a package must not hide one of Python by its name.
         sys.path.append(str(folder))
-
-
-def package_root(folder: Path) -> Path:
-    """The folder that the modules in a folder are imported from: itself, or where its package starts."""
-    return next((each for each in (folder, *folder.parents) if not (each / "__init__.py").exists()), folder)
 
 
 def _is_file_of(module: ModuleType, path: Path) -> bool:

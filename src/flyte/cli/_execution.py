@@ -107,6 +107,7 @@ def runner_of(invocation: Invocation, settings: RunSettings) -> Runner:
             env_vars=settings.env_vars,
             labels=settings.labels,
             isolated=settings.isolated,
+            copy_style=settings.copy_style or "loaded_modules",
         )
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from None

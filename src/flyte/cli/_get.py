@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -30,7 +31,6 @@ _PAGE = 100
 _ABSENT = (
     "app",
     "artifact",
-    "code",
     "devbox",
     "project",
     "settings",
@@ -170,6 +170,28 @@ def get_report(run_name: str, action_name: str, is_opened: bool) -> None:
     from flyte.cli._report_view import show_report
 
     show_report(run_name, action_name, current_invocation().output, is_opened=is_opened)
+
+
+@get.command(cls=Command, name="code")
+@click.argument("run_name")
+@click.argument("action_name", default="a0")
+@click.option(
+    "-o",
+    "--dest",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to put it into, absent or empty; default RUN_NAME-code.",
+)
+@click.option("--no-extract", is_flag=True, help="Keep the archive as it is.")
+@click.option("-a", "--attempt", type=click.IntRange(min=1), help="Of this attempt; all of a run have the same code.")
+@refused("--project", "-p", why=_NO_SCOPE)
+@refused("--domain", "-d", why=_NO_SCOPE)
+def get_code(run_name: str, action_name: str, dest: Path | None, no_extract: bool, attempt: int | None) -> None:
+    """Save the code that an isolated run was started with, and print where it is."""
+    from flyte.cli._code_view import save_run_code
+
+    output = current_invocation().output
+    save_run_code(run_name, action_name, dest, attempt, output, is_unpacked=not no_extract)
 
 
 @get.command(cls=Command, name="logs")

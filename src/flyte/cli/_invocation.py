@@ -67,6 +67,7 @@ class RunSettings:
 
     is_local: bool = False
     isolated: bool = False
+    copy_style: str | None = None
     name: str | None = None
     project: str | None = None
     domain: str | None = None

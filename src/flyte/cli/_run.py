@@ -148,6 +148,11 @@ class RunGroup(FolderGroup):
 @click.option(
     "--isolated", is_flag=True, help="Run each attempt in a process of its own, in the image of its environment."
 )
+@click.option(
+    "--copy-style",
+    type=click.Choice(["loaded_modules", "all", "custom", "none"]),
+    help="With --isolated, the code that flyte get code gives back; default loaded_modules.",
+)
 @click.option("--name", help="Name of the run; a fresh one by default.")
 @click.option(
     "-e",
@@ -173,7 +178,6 @@ class RunGroup(FolderGroup):
 @refused("--tui", takes_value=False, why="is not there: in a terminal, a run is shown as it goes on without it.")
 @refused("--tracked", takes_value=False, why=_SERVED)
 @refused("--tracked-strict", takes_value=False, why=_SERVED)
-@refused("--copy-style", why=_SERVED)
 @refused("--version", why=_SERVED)
 @refused("--service-account", why=_SERVED)
 @refused("--image", why=_SERVED)
@@ -189,4 +193,6 @@ def run(env_vars: tuple[tuple[str, str], ...], labels: tuple[tuple[str, str], ..
     flyte run FILE lists the tasks of a file; flyte run FILE TASK --help shows the inputs of a task. Options of the run
     come before the file, inputs of the task after its name.
     """
+    if options["copy_style"] is not None and not options["isolated"]:
+        raise click.UsageError("--copy-style is of use with --isolated alone: any other local run bundles no code.")
     get_current_context().obj = RunSettings(env_vars=dict(env_vars), labels=dict(labels), **options)
