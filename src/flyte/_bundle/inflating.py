@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from flyte._atomic import sync_folder, write_atomically
 from flyte._bundle.fetching import fetch_bundle, fetch_code
-from flyte._bundle.locks import locked
+from flyte._locks import locked
 from flyte.errors import CodeBundleError
 from flyte.models import CodeBundle
 

@@ -20,6 +20,7 @@ class ForkServers:
 
     def __init__(self) -> None:
         self._servers: dict[ServerSpec, Server] = {}
+        self._unloadable: set[ServerSpec] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def get(self, spec: ServerSpec) -> Server:
@@ -29,6 +30,8 @@ class ForkServers:
             LaunchFailedError: no server could be started.
             OSError: its interpreter cannot be run.
         """
+        if spec in self._unloadable:
+            spec = replace(spec, preload=None)
         server = self._servers.pop(spec, None)
         if server is None or server.has_ended:
             self._end_idle()
@@ -40,9 +43,8 @@ class ForkServers:
         except LaunchFailedError:
             if spec.preload is None:
                 raise
-            bare = self._servers[spec] = ForkServer(replace(spec, preload=None))
-            await bare.ready()
-            return bare
+            self._unloadable.add(spec)
+            return await self.get(spec)
         return server
 
     async def close(self) -> None:

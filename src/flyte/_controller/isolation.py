@@ -21,12 +21,16 @@ from flyte._controller.child_tasks import TaskReference
 from flyte._controller.process_environment import secret_not_found
 from flyte._forks.client import ServerSpec
 from flyte._store.secrets import SecretStore
+from flyte.errors import RuntimeUserError
 
 ENTRY = "flyte._controller.child_main:main"
 WORKER_ENTRY = "flyte._controller.child_main:serve"
 PRELOAD = "flyte._controller.child_main:preload"
 
 SECRETS_VARIABLE = "FLYTE_SECRETS_DIR"
+
+_INSTALLED = ("site-packages", "dist-packages")
+"""Folders of packages, wherever they are: Debian has some that its Python does not tell of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,18 @@ class Isolation:
         return value
 
     def _write(self, secret: Secret, value: bytes) -> Path:
-        """A file with the secret, that only this user can read, in memory where the system has such a folder."""
+        """A file with the secret, that only this user can read, in memory where the system has such a folder.
+
+        Raises:
+            RuntimeUserError: code `SecretNotFound`; its name is not one of a file.
+        """
+        for name in (secret.key, secret.group):
+            if name is not None and (name in ("", ".", "..") or "/" in name or "\0" in name):
+                raise RuntimeUserError(
+                    "SecretNotFound",
+                    f"the secret {secret.key!r} cannot be a file, for {name!r} is not the name of one: give it as a "
+                    "variable, with `flyte.Secret(key, as_env_var=...)` and no mount.",
+                )
         with self._lock:
             if self._secrets_folder is None:
                 memory = Path("/dev/shm")
@@ -184,7 +199,7 @@ def user_path() -> tuple[str, ...]:
         for entry in (os.path.abspath(each) for each in sys.path)
         if os.path.realpath(entry) not in own
         and not os.path.realpath(entry).startswith(standard + os.sep)
-        and not entry.endswith(".zip")
+        and not entry.endswith((".zip", *_INSTALLED))
     )
 
 

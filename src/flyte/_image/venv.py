@@ -8,7 +8,6 @@ disk. What no note points to is removed by the next build.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -36,6 +35,7 @@ from flyte._image.environment import (
 )
 from flyte._image.keys import environment_key
 from flyte._image.refusals import refuse_what_cannot_be_held
+from flyte._locks import locked
 from flyte._logging import system_logger
 from flyte._version import __version__
 from flyte.errors import ImageBuildError
@@ -145,27 +145,11 @@ def build_lock(home: Path, key: str, say: Say = lambda text: None) -> Iterator[N
         ImageBuildError: the folder cannot be written.
     """
     path = home / FOLDER / LOCKS / key
-    with told_disk_errors(path), _opened(path) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another process, which builds this image")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            # Closing is not enough: a process forked meanwhile has the descriptor, too.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    with (
+        told_disk_errors(path),
+        locked(path, lambda: say("waiting for another process, which builds this image")),
+    ):
+        yield
 
 
 def _build(image: Image, python_version: str, key: str, home: Path, say: Say) -> Environment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,18 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import click
-
 from flyte._store.cache import CacheReader, EntryFilter, ListedEntry, delete_entries
 from flyte._store.database import DATABASE_FILE
 from flyte._store.deletion import delete_unheld_data, delete_unused_cache_files, give_space_back
 from flyte._store.records import to_datetime
 from flyte._store.writer import Writer
 from flyte.cli._documents import Column, print_document, print_table
-from flyte.cli._errors import CommandError
 from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_count, show_duration
-from flyte.cli._terminal import is_terminal, note
+from flyte.cli._terminal import confirm_deletion, note
 from flyte.config import home
 
 SHORT_VERSION = 12
@@ -168,10 +164,8 @@ def clear_kept(output: OutputFormat) -> None:
 
 def _confirm(counts: dict[str, int]) -> None:
     total = show_count(sum(counts.values()), "result")
-    if not is_terminal(sys.stdin):
-        raise CommandError(f"this deletes {total}: confirm it with --yes, or see which with --dry-run.")
     tasks = ", ".join(f"{number:,} of {task_name}" for task_name, number in counts.items())
-    click.confirm(f"Delete {total} ({tasks})?", abort=True, err=True)
+    confirm_deletion(total, f"Delete {total} ({tasks})?")
 
 
 def _delete(wanted: EntryFilter) -> None:

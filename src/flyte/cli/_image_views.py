@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import click
 
 from flyte._image.built import (
     BuiltImage,
@@ -20,10 +17,9 @@ from flyte._image.built import (
 )
 from flyte.cli._cache_views import show_size
 from flyte.cli._documents import Column, print_details, print_document, print_table
-from flyte.cli._errors import CommandError
 from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_count, show_duration, show_local
-from flyte.cli._terminal import is_terminal, note
+from flyte.cli._terminal import confirm_deletion, note
 from flyte.config import home
 
 _SHORT_KEY = 12
@@ -155,7 +151,8 @@ def delete_images(deletion: ImageDeletion, output: OutputFormat) -> None:
     """
     images = deletion.select()
     if images and not deletion.is_dry_run and not deletion.is_confirmed and not deletion.keys:
-        _confirm(images)
+        total = show_count(len(images), "image")
+        confirm_deletion(total, f"Delete {total}?")
     if not deletion.is_dry_run:
         for each in images:
             delete_built(home(), each)
@@ -169,10 +166,3 @@ def delete_images(deletion: ImageDeletion, output: OutputFormat) -> None:
         print(f"{verb} {show_count(len(images), 'image')}: {', '.join(key[:_SHORT_KEY] for key in keys)}")
     else:
         note("No image is selected. Those that a process runs in are only deleted when it has ended.")
-
-
-def _confirm(images: list[BuiltImage]) -> None:
-    total = show_count(len(images), "image")
-    if not is_terminal(sys.stdin):
-        raise CommandError(f"this deletes {total}: confirm it with --yes, or see which with --dry-run.")
-    click.confirm(f"Delete {total}?", abort=True, err=True)

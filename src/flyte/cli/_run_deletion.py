@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-
-import click
 
 from flyte._engine.retention import Retention, older_than_all_bounds
 from flyte._run.deleting import DataPlan, check_deletable, delete_runs, plan_data, run_ages
@@ -19,7 +16,7 @@ from flyte.cli._errors import CommandError
 from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_count
 from flyte.cli._recorded import nothing_recorded, open_store
-from flyte.cli._terminal import is_terminal, note
+from flyte.cli._terminal import confirm_deletion, note
 from flyte.config import home
 
 _SHOWN = 10
@@ -69,7 +66,8 @@ def delete_recorded(deletion: RunDeletion, output: OutputFormat) -> None:
     data = plan_data(home(), runs) if runs and deletion.is_dry_run else None
     if runs and not deletion.is_dry_run:
         if not deletion.is_confirmed:
-            _confirm(names)
+            total = show_count(len(names), "run")
+            confirm_deletion(total, f"Delete {total} ({_some(names)})?")
         deleted = delete_runs(home(), runs)
         actions, store_bytes = deleted.actions, deleted.store_bytes
     if output.is_document:
@@ -84,13 +82,6 @@ def delete_recorded(deletion: RunDeletion, output: OutputFormat) -> None:
             _show_data(data)
     else:
         note("No run is selected. Runs that are open are only deleted by name.")
-
-
-def _confirm(names: list[str]) -> None:
-    total = show_count(len(names), "run")
-    if not is_terminal(sys.stdin):
-        raise CommandError(f"this deletes {total}: confirm it with --yes, or see which with --dry-run.")
-    click.confirm(f"Delete {total} ({_some(names)})?", abort=True, err=True)
 
 
 def _show_data(data: DataPlan) -> None:

@@ -48,3 +48,21 @@ def console(stream: IO[str]) -> Console:
         markup=False,
         emoji=False,
     )
+
+
+def confirm_deletion(total: str, question: str) -> None:
+    """Somebody at the terminal wants it.
+
+    Args:
+        total: How much is deleted, as in `3 runs`.
+        question: What is asked.
+
+    Raises:
+        CommandError: nobody is there to ask.
+        click.Abort: they do not.
+    """
+    from flyte.cli._errors import CommandError
+
+    if not is_terminal(sys.stdin):
+        raise CommandError(f"this deletes {total}: confirm it with --yes, or see which with --dry-run.")
+    click.confirm(question, abort=True, err=True)
