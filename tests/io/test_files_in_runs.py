@@ -357,6 +357,56 @@ def test_cached_task_hits_on_the_files_of_an_equal_folder() -> None:
     assert CALLS == ["count"] * 2
 
 
+@cached.task
+def count_pair(pair: Pair) -> int:
+    CALLS.append("count pair")
+    return len(text_of(pair.file))
+
+
+@cached.task
+def count_model(model: Model) -> int:
+    CALLS.append("count model")
+    return len(text_of(model.file))
+
+
+@cached.task
+def count_dict(values: dict) -> int:  # type: ignore[type-arg]
+    CALLS.append("count dict")
+    return len(values["file"]["name"])
+
+
+@pytest.mark.parametrize("wrap", ["dataclass", "model", "dict"])
+def test_cached_task_hits_on_a_record_with_a_file_of_equal_content(mine: Path, wrap: str) -> None:
+    def call(file: File[Any]) -> None:
+        match wrap:
+            case "dataclass":
+                run(count_pair, Pair(file, Dir.empty()))
+            case "model":
+                run(count_model, Model(file=file, files=[file]))
+            case _:
+                run(count_dict, {"file": file.model_dump()})
+
+    def stored_anew() -> File[Any]:
+        made: File[Any] = run(write, mine.read_text())
+        return made
+
+    first, second = stored_anew(), stored_anew()
+    assert first.path != second.path
+    call(first)
+    call(second)
+    assert len(CALLS) == 1
+    mine.write_text("other")
+    call(stored_anew())
+    assert len(CALLS) == 2
+
+
+def test_a_hash_of_the_user_in_a_record_counts_with_the_address(mine: Path) -> None:
+    for address in (mine, mine.with_name("moved.txt")):
+        address.write_text("same")
+        run(count_pair, Pair(File.from_existing_remote(str(address), "v1"), Dir.empty()))
+    assert CALLS == ["count pair"] * 2
+
+
 def test_hash_of_the_user_decides_over_a_hit(mine: Path) -> None:
     method = HashFunction.from_fn(lambda data: data.decode().lower())
     for text in ("mine", "MINE"):

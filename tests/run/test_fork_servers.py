@@ -182,7 +182,9 @@ async def test_code_is_loaded_once_and_a_server_never_has_two_threads(
 async def test_code_that_ends_the_server_is_not_loaded_there(entries: Path) -> None:
     servers = ForkServers()
     try:
-        server = await servers.get(spec(entries, "answer", preload=("load_and_die", "")))
+        wanted = spec(entries, "answer", preload=("load_and_die", ""))
+        server, same = await asyncio.gather(servers.get(wanted), servers.get(wanted))
+        assert server is same is await servers.get(wanted)
         with pipe() as (reading, writing):
             assert await server.launch([writing]).wait() == 0
             assert await read(reading) == "me"

@@ -21,7 +21,6 @@ from flyte._controller.child_tasks import TaskReference
 from flyte._controller.process_environment import secret_not_found
 from flyte._forks.client import ServerSpec
 from flyte._store.secrets import SecretStore
-from flyte.errors import RuntimeUserError
 
 ENTRY = "flyte._controller.child_main:main"
 WORKER_ENTRY = "flyte._controller.child_main:serve"
@@ -158,16 +157,8 @@ class Isolation:
     def _write(self, secret: Secret, value: bytes) -> Path:
         """A file with the secret, that only this user can read, in memory where the system has such a folder.
 
-        Raises:
-            RuntimeUserError: code `SecretNotFound`; its name is not one of a file.
+        The store of secrets has made sure that their names are those of files.
         """
-        for name in (secret.key, secret.group):
-            if name is not None and (name in ("", ".", "..") or "/" in name or "\0" in name):
-                raise RuntimeUserError(
-                    "SecretNotFound",
-                    f"the secret {secret.key!r} cannot be a file, for {name!r} is not the name of one: give it as a "
-                    "variable, with `flyte.Secret(key, as_env_var=...)` and no mount.",
-                )
         with self._lock:
             if self._secrets_folder is None:
                 memory = Path("/dev/shm")
