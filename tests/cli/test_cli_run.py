@@ -180,6 +180,16 @@ def test_inputs_named_like_other_options_are_inputs(flyte: Flyte) -> None:
     assert "--no_x" in flyte("run", "tasks.py", "taken", "-h").stdout
 
 
+def test_a_package_that_is_missing_here_is_said_to_be_one_of_an_image(flyte: Flyte, project: Path) -> None:
+    (project / "needy.py").write_text(
+        "import flyte\nenv = flyte.TaskEnvironment('needy')\n"
+        "@env.task\ndef main() -> int:\n    import nowhere_to_be_found\n    return 1\n"
+    )
+    hint = "`flyte run --isolated` runs each task in its image"
+    assert hint in flyte("run", "--local", "needy.py", "main").stderr
+    assert hint not in flyte("run", "--local", "--isolated", "needy.py", "main").stderr
+
+
 def test_a_failed_run_tells_what_where_and_the_users_traceback_once(flyte: Flyte) -> None:
     done = flyte("run", "--local", "--name", "bad", "tasks.py", "fails")
     assert (done.exit_code, done.stdout) == (1, "")

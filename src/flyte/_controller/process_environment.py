@@ -57,8 +57,9 @@ class ProcessEnvironment:
                 raise RuntimeUserError(
                     "EnvironmentConflict",
                     f"{owner} sets {name}={value!r}, but {first_owner} set it to {os.environ.get(name)!r}: local tasks "
-                    "share one process. Give the variables different names, or set it for the whole run with "
-                    "`with_runcontext(env_vars=...)` or `flyte run --env`.",
+                    "share one process. Run them isolated (`flyte run --isolated`, "
+                    "`with_runcontext(isolated=True)`), give the variables different names, or set it for the whole "
+                    "run (`--env`, `env_vars=`).",
                 )
             self._before.setdefault(name, os.environ.get(name))
             os.environ[name] = value

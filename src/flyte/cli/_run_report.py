@@ -97,7 +97,7 @@ def _output_lines(run: LocalRun) -> list[str]:
 
 def report_failed(invocation: Invocation, outcome: Outcome, error: BaseRuntimeError) -> None:
     """The error on stderr: what, where, and the traceback of the task that raised it; in a document on stdout too."""
-    phase, origin = _origin(outcome.run_name)
+    phase, origin, is_isolated = _origin(outcome.run_name)
     traceback = error.remote_traceback
     if invocation.output.is_document:
         details = {
@@ -117,12 +117,15 @@ def report_failed(invocation: Invocation, outcome: Outcome, error: BaseRuntimeEr
         lines.append(f"  in task {origin.task_name}, action {origin.name}{attempt}")
     if traceback:
         lines += ["", traceback.rstrip()]
-    lines += ["", f"Look further: flyte get action {outcome.run_name}"]
+    lines.append("")
+    if error.code == ModuleNotFoundError.__name__ and not is_isolated:
+        lines.append("A package of the task's image? `flyte run --isolated` runs each task in its image.")
+    lines.append(f"Look further: flyte get action {outcome.run_name}")
     print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
-def _origin(run_name: str) -> tuple[str, StoredAction | None]:
-    """The run's phase, and the action that the error of its root came from."""
+def _origin(run_name: str) -> tuple[str, StoredAction | None, bool]:
+    """The run's phase, the action that the error of its root came from, and whether the run is isolated."""
     from flyte._store.reader import StoreReader
     from flyte.config import home
     from flyte.errors import BaseRuntimeError
@@ -134,8 +137,8 @@ def _origin(run_name: str) -> tuple[str, StoredAction | None]:
             failed = reader.list_actions(run, [ActionPhase.FAILED, ActionPhase.TIMED_OUT], limit=_FAILURES_READ)
     except BaseRuntimeError:
         # The store itself may be what failed; the error that is reported says so.
-        return "failed", None
-    return run.status, _deepest(failed)
+        return "failed", None, False
+    return run.status, _deepest(failed), bool(run.settings.get("isolated"))
 
 
 def _deepest(failed: list[StoredAction]) -> StoredAction | None:
