@@ -1,0 +1,71 @@
+"""`a0` in forked processes: attempts of one bundle, without starting an interpreter for each.
+
+A fork server whose entry is `attempt` serves one interpreter and one bundle, unpacked into a folder that its attempts
+share as `--dest`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flyte._bundle.module_loading import module_below
+from flyte._forks.client import ForkServer, Launched
+from flyte._forks.wire import receive, send
+from flyte._worker.program import main
+from flyte.types import _codec as _codec  # what every attempt needs, loaded before processes are forked
+
+ENTRY = "flyte._worker.forked:attempt"
+PRELOAD = "flyte._worker.forked:preload"
+
+
+def module_as_text(root: Path, module: str) -> str:
+    """A module of an unpacked bundle, for `preload`."""
+    return json.dumps([str(root), module])
+
+
+def preload(text: str) -> None:
+    """The module that `module_as_text` tells of is imported."""
+    root, module = json.loads(text)
+    with module_below(Path(root), module):
+        pass
+
+
+def attempt(descriptor: int) -> None:
+    """Runs `a0` with the arguments and the variables that come by a socket, and ends the process as that does."""
+    with socket.socket(fileno=descriptor) as connection:
+        try:
+            request, _ = receive(connection)
+        except EOFError:
+            return
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = ["a0", *request["arguments"]]
+    main()
+
+
+def launch_attempt(
+    server: ForkServer,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+    streams: Sequence[int] = (),
+) -> Launched:
+    """An attempt is on its way.
+
+    Args:
+        server: One whose entry is `attempt`.
+        arguments: Of `a0`.
+        environment: All its variables.
+        folder: Its working directory.
+        streams: Descriptors of its standard output and error; default the server's.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        launched = server.launch((theirs.fileno(), *streams), folder)
+        send(ours, {"arguments": list(arguments), "environment": dict(environment)})
+    return launched
