@@ -210,8 +210,10 @@ class File(Reference, Generic[T]):
         args = (mode, block_size, cache_type, cache_options, compression)
         opening = self.open_sync(*args, encoding=encoding, errors=errors, newline=newline)
         file = await awaitable(opening.__enter__)
+        awaited = AsyncFile(file)
         try:
-            yield AsyncFile(file)
+            yield awaited
+            await awaited.settle()
         except BaseException as error:
             await awaitable(opening.__exit__, type(error), error, error.__traceback__)
             raise

@@ -27,6 +27,9 @@ _READ_WHOLE_BYTES = 4 << 20
 _STEP_BYTES = 32 << 20
 """How much of a large file is copied before its hash is taken."""
 
+_NO_WAIT: int = getattr(os, "RWF_NOWAIT", 0)
+"""Asks for what is in memory only (https://man7.org/linux/man-pages/man2/readv.2.html); 0 where no such thing is."""
+
 _UNSUPPORTED = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
 
 
@@ -52,7 +55,7 @@ class _LocalFiles(Backend):
         path = local_path(address)
         with data_errors(address, "read"):
             refuse_unless_file(path)
-            return io.BufferedReader(io.FileIO(path), min(chunk_size, 1 << 20))
+            return LocalReader(io.FileIO(path), min(chunk_size, 1 << 20))
 
     def open_writer(self, address: str, tuning: Tuning) -> Writing:
         return _LocalWriting(local_path(address))
@@ -105,6 +108,20 @@ class _LocalFiles(Backend):
 
 
 LOCAL_FILES = _LocalFiles()
+
+
+class LocalReader(io.BufferedReader):
+    """A file of this machine, which can tell what of it is in memory."""
+
+    def read_now(self, size: int) -> bytes | None:
+        """The next `size` bytes; None where they might have to be fetched from the disk, or are not there."""
+        if not _NO_WAIT:
+            return None
+        try:
+            probed = os.preadv(self.fileno(), [bytearray(1)], self.tell() + size - 1, _NO_WAIT)
+        except OSError:
+            return None
+        return self.read(size) if probed else None
 
 
 class _LocalWriting(Writing):

@@ -16,6 +16,12 @@ from flyte.storage._trailing import TrailingDigester
 
 DEFAULT_BLOCK_BYTES = 8 << 20
 
+_AT_ONCE = 4 << 20
+"""Up to so many bytes that are in memory are read without a thread, and so many are written by it in one go, since to
+switch to a thread and back takes longer than to copy them."""
+
+_PIECES_AT_ONCE = 4096
+
 _COMPRESSIONS = {"gzip": "gzip", "bz2": "bz2", "xz": "lzma", "lzma": "lzma"}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 
@@ -117,46 +123,78 @@ def opened(
 
 
 class AsyncFile:
-    """An opened file whose methods are awaited; each runs on a thread."""
+    """An opened file whose methods are awaited; what may take long runs on a thread."""
 
     def __init__(self, file: IO[Any]) -> None:
         self._file = file
+        self._unwritten: list[Any] = []
+        self._unwritten_size = 0
 
     async def read(self, size: int | None = -1) -> Any:
         """Up to `size` bytes, or characters; all that is left for -1 or None."""
-        return await asyncio.to_thread(self._file.read, -1 if size is None else size)
+        read_now = getattr(self._file, "read_now", None)
+        if read_now is not None and size is not None and 0 < size <= _AT_ONCE:
+            data = read_now(size)
+            if data is not None:
+                # Others get their turn, as they would while a thread reads.
+                await asyncio.sleep(0)
+                return data
+        return await self._on_thread(self._file.read, -1 if size is None else size)
 
     async def readline(self, size: int = -1) -> Any:
         """The next line."""
-        return await asyncio.to_thread(self._file.readline, size)
+        return await self._on_thread(self._file.readline, size)
 
     async def readlines(self, hint: int = -1) -> list[Any]:
         """The lines that are left."""
-        return await asyncio.to_thread(self._file.readlines, hint)
+        lines: list[Any] = await self._on_thread(self._file.readlines, hint)
+        return lines
 
     async def write(self, data: Any) -> int:
-        """Write all of `data`."""
-        return await asyncio.to_thread(self._file.write, data)
+        """Write all of `data`; what cannot be written may be told by a later call, `close` at the latest."""
+        if not isinstance(data, bytes | str):
+            written: int = await self._on_thread(self._file.write, data)
+            return written
+        if self._file.closed or not self._file.writable() or isinstance(data, str) != _is_text(self._file):
+            # Which says what is wrong.
+            return self._file.write(data)
+        self._unwritten.append(data)
+        self._unwritten_size += len(data)
+        if self._unwritten_size >= _AT_ONCE or len(self._unwritten) >= _PIECES_AT_ONCE:
+            await self.settle()
+        return len(data)
 
     async def writelines(self, lines: Iterable[Any]) -> None:
         """Write each of the lines."""
-        await asyncio.to_thread(self._file.writelines, lines)
+        await self._on_thread(self._file.writelines, lines)
 
     async def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a position; returns it."""
-        return await asyncio.to_thread(self._file.seek, offset, whence)
+        position: int = await self._on_thread(self._file.seek, offset, whence)
+        return position
 
     async def tell(self) -> int:
         """The position."""
+        await self.settle()
         return self._file.tell()
 
     async def flush(self) -> None:
         """What was written is on its way."""
-        await asyncio.to_thread(self._file.flush)
+        await self._on_thread(self._file.flush)
 
     async def close(self) -> None:
         """Nothing more can be read or written; a file that was written is at its address."""
-        await asyncio.to_thread(self._file.close)
+        await self._on_thread(self._file.close)
+
+    async def settle(self) -> None:
+        """What `write` was given is written."""
+        pieces, self._unwritten, self._unwritten_size = self._unwritten, [], 0
+        if pieces:
+            await asyncio.to_thread(_write_each, self._file, pieces)
+
+    async def _on_thread(self, call: Callable[..., Any], *args: Any) -> Any:
+        await self.settle()
+        return await asyncio.to_thread(call, *args)
 
     def readable(self) -> bool:
         """True for a file that was opened for reading."""
@@ -187,6 +225,15 @@ class AsyncFile:
     async def _lines(self) -> AsyncIterator[Any]:
         while line := await self.readline():
             yield line
+
+
+def _write_each(file: IO[Any], pieces: list[Any]) -> None:
+    for piece in pieces:
+        file.write(piece)
+
+
+def _is_text(file: IO[Any]) -> bool:
+    return isinstance(file, io.TextIOBase)
 
 
 def _new_file(address: str, tuning: Tuning, *, must_be_new: bool) -> Writing:
@@ -235,6 +282,12 @@ class _Verified(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         size = -1 if size is None else size
         return self._seen(self._file.read(size), size, is_rest=size < 0)
+
+    def read_now(self, size: int) -> bytes | None:
+        """As of `LocalReader`."""
+        read_now = getattr(self._file, "read_now", None)
+        data = None if read_now is None else read_now(size)
+        return None if data is None else self._seen(data, size)
 
     def read1(self, size: int = -1, /) -> bytes:
         return self._seen(self._file.read1(size), size)

@@ -323,6 +323,16 @@ class _ClosingFile(AsyncFile):
         if not self._is_open:
             return
         self._is_open = False
+        try:
+            if error is None:
+                await self.settle()
+        except BaseException as failure:
+            # What could not be written is not to be there.
+            await self._leave(failure)
+            raise
+        await self._leave(error)
+
+    async def _leave(self, error: BaseException | None) -> None:
         kind = None if error is None else type(error)
         try:
             await asyncio.to_thread(self._opening.__exit__, kind, error, None)
