@@ -80,10 +80,13 @@ class Checkpoint(BaseCheckpoint):
 
     @cached_property
     def path(self) -> Path:
-        """A temporary folder of this object's own."""
+        """A temporary folder of this object's own; it is gone when the process has ended by itself."""
+        import atexit
         from tempfile import mkdtemp
 
-        return Path(mkdtemp(prefix="flyte-cp-"))
+        path = Path(mkdtemp(prefix="flyte-cp-"))
+        atexit.register(_remove, path, os.getpid())
+        return path
 
     def prev_exists(self) -> bool:
         """True when there is a file to load from; whether it was ever written is for `load` to find out."""
@@ -210,6 +213,14 @@ def _file(address: str) -> _LocalFile | _RemoteFile:
             f"Run the task locally, or give a path on this machine."
         )
     return _RemoteFile(address, _remote_files)
+
+
+def _remove(folder: Path, process_id: int) -> None:
+    from shutil import rmtree
+
+    # A forked process has the folder of its parent.
+    if os.getpid() == process_id:
+        rmtree(folder, ignore_errors=True)
 
 
 def _copy(origin: Path, file: IO[bytes]) -> None:
