@@ -113,8 +113,15 @@ class Attempts:
         before: Callable[[], None] | None = None,
         command: Sequence[str] | None = None,
         stdout: int = subprocess.PIPE,
+        keeps: Sequence[int] = (),
     ) -> subprocess.Popen[str]:
-        """A process of an attempt."""
+        """A process of an attempt.
+
+        Args:
+            before: Is called in the process, before it is `a0`.
+            command: Instead of the arguments that are made of the rest.
+            keeps: Descriptors that stay open in it.
+        """
         process = subprocess.Popen(
             [*A0, *(command or self.arguments(task, *options, module=module))],
             cwd=self.project,
@@ -125,6 +132,7 @@ class Attempts:
             text=True,
             preexec_fn=before,
             start_new_session=True,
+            pass_fds=keeps,
         )
         self._processes.append(process)
         return process

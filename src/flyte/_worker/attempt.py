@@ -105,6 +105,7 @@ def _run(
         return context.run(run_body, task, inputs, termination)
     finally:
         attempt.is_over = True
+        _open_standard_streams()
 
 
 def _context(request: AttemptRequest, scope: ActionScope, report: Report) -> TaskContext:
@@ -171,6 +172,16 @@ def _say(error: BaseException) -> None:
         traceback.clear_frames(error.__traceback__)
     with suppress(Exception):  # The task may have closed or replaced the stream.
         print(user_traceback(error), file=sys.stderr, end="", flush=True)
+
+
+def _open_standard_streams() -> None:
+    """Their descriptors are open, if to nothing: else the next file would get one, and with it what is printed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _end_if_forked(process_id: int) -> None:

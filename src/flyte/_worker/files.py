@@ -65,7 +65,7 @@ def write_outputs(outputs_path: str, outputs: Outputs) -> None:
 
 
 def write_error(outputs_path: str, failure: Failure) -> None:
-    """`error.pb` is there, whole and on the disk.
+    """`error.pb` is there, whole and on the disk, and no `outputs.pb`.
 
     Raises:
         StorageError: it cannot be written.
@@ -77,6 +77,7 @@ def write_error(outputs_path: str, failure: Failure) -> None:
         origin=_ORIGINS.get(failure.kind, ExecutionError.UNKNOWN),
     )
     _write(outputs_path, ERROR_FILE, ErrorDocument(error=error).SerializeToString(deterministic=True))
+    _delete(_address(outputs_path, OUTPUTS_FILE))
 
 
 def _text(text: str) -> str:
