@@ -37,7 +37,7 @@ async def awaits() -> int:
 @env.task
 def runs_program() -> int:
     try:
-        subprocess.run("echo started; exec sleep 600", shell=True)
+        subprocess.run("echo started; exec sleep 600 > /dev/null 2>&1", shell=True)
     finally:
         save("runs_program")
     return 1
@@ -72,12 +72,13 @@ def raises_its_own() -> int:
 
 @env.task
 def refuses() -> int:
-    print("started", flush=True)
+    line = "started"
     while True:
         try:
+            print(line, flush=True)
             time.sleep(600)
         except BaseException:
-            print("no", flush=True)
+            line = "no"
 
 @env.task
 async def refuses_in_loop() -> int:
@@ -149,8 +150,8 @@ def test_an_error_on_the_way_out_is_still_an_interruption(attempts: Attempts) ->
 def test_a_task_that_does_not_end_is_ended_after_the_grace_period(attempts: Attempts, task: str) -> None:
     process = attempts.start(task, variables=QUICK)
     wait_for_line(process, "started")
-    process.terminate()
     told_at = time.monotonic()
+    process.terminate()
     ended = attempts.wait(process)
     assert (ended.exit_code, ended.files) == (143, [])
     assert 0.2 <= time.monotonic() - told_at < 5
