@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flyteidl2.core.execution_pb2 import ContainerError, ExecutionError
 
+from flyte._authoring.image_cache import ImageCache
 from tests.worker.attempts import Attempts
 
 TASKS = """
@@ -132,6 +133,16 @@ def test_variables_stand_in_for_options_and_for_placeholders(attempts: Attempts)
     assert values[9:13] == ["/base", f"{attempts.prefix}/raw_data", "0", "1970-01-01T00:00:00+00:00"]
 
 
+def test_images_and_notebooks_are_known_to_the_task(attempts: Attempts) -> None:
+    attempts.write(
+        "@env.task\nasync def main() -> str:\n    ctx = flyte.ctx()\n"
+        "    return f'{ctx.compiled_image_cache.image_lookup} {ctx.interactive_mode}'\n"
+    )
+    images = ImageCache({"e": "registry/e:1"}).to_transport
+    ended = attempts.run("main", "--image-cache", images, "--interactive-mode", "true")
+    assert ended.value == "{'e': 'registry/e:1'} True"
+
+
 def test_relative_addresses_mean_what_they_did_when_the_process_started(attempts: Attempts) -> None:
     ended = attempts.run("place", "--outputs-path", "out", "--inputs", "../inputs.pb")
     assert ended.exit_code == 0
@@ -169,12 +180,15 @@ def test_a_process_takes_no_outcome_of_an_earlier_one_for_its_own(attempts: Atte
 
 
 def test_a_process_that_is_killed_leaves_no_outcome_of_an_earlier_one(attempts: Attempts) -> None:
-    attempts.write("@env.task\ndef dies() -> None:\n    os.kill(os.getpid(), signal.SIGKILL)\n", "dying")
+    attempts.write(
+        "@env.task\ndef dies() -> None:\n    print('last')\n    os.kill(os.getpid(), signal.SIGKILL)\n", "dying"
+    )
     attempts.give(x=1)
     attempts.run("double")
     attempts.give()
     ended = attempts.run("dies", module="dying")
     assert (ended.exit_code, ended.files) == (-9, [])
+    assert ended.stdout == "last\n"
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,18 @@ def raises_its_own() -> int:
         raise ValueError("on the way out") from None
 
 @env.task
+def refuses_after_a_loop() -> int:
+    async def main():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print)
+    asyncio.run(main())
+    while True:
+        try:
+            print("started", flush=True)
+            time.sleep(600)
+        except BaseException:
+            pass
+
+@env.task
 def refuses() -> int:
     line = "started"
     while True:
@@ -146,7 +158,7 @@ def test_an_error_on_the_way_out_is_still_an_interruption(attempts: Attempts) ->
     assert "ValueError: on the way out" in ended.stderr
 
 
-@pytest.mark.parametrize("task", ["refuses", "refuses_in_loop", "blocks_loop", "is_in_c"])
+@pytest.mark.parametrize("task", ["refuses", "refuses_in_loop", "refuses_after_a_loop", "blocks_loop", "is_in_c"])
 def test_a_task_that_does_not_end_is_ended_after_the_grace_period(attempts: Attempts, task: str) -> None:
     process = attempts.start(task, variables=QUICK)
     wait_for_line(process, "started")

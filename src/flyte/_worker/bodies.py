@@ -45,8 +45,10 @@ def _run_to_end(body: Coroutine[Any, Any, Any], termination: Termination) -> Any
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    task = loop.create_task(body)
     try:
-        return loop.run_until_complete(termination.cancels(loop.create_task(body)))
+        with termination.cancels(task):
+            return loop.run_until_complete(task)
     finally:
         loop.run_until_complete(_cancel_leftovers())
         loop.close()

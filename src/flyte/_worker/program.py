@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import io
 import os
 import sys
 import threading
@@ -119,8 +120,11 @@ def _request(options: dict[str, Any]) -> AttemptRequest:
 
 def main() -> None:
     """The entry point of the `a0` script. Nothing that a task left running holds the process up."""
-    with suppress(Exception):  # There may be no stderr.
+    with suppress(Exception):  # There may be no streams.
         faulthandler.enable()
+        # What was printed before a crash is seen, and before the end.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)
     code = 1
     try:
         a0(standalone_mode=True)

@@ -60,10 +60,10 @@ class Termination:
     def listen(self) -> None:
         """From now on, to the end of the process, signals are heard."""
         # The handlers run in the main thread when it gets back to Python; the pipe is written to at once.
-        self._heard, hears = os.pipe()
-        os.set_blocking(hears, False)
+        self._heard, self._hears = os.pipe()
+        os.set_blocking(self._hears, False)
         threading.Thread(target=self._watch, name="flyte-grace", daemon=True).start()
-        signal.set_wakeup_fd(hears, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._hears, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             # Whoever starts a program in the background wants it to ignore SIGINT.
             if signal.getsignal(number) != signal.SIG_IGN:
@@ -76,13 +76,14 @@ class Termination:
         while self._before:
             signal.signal(*self._before.popitem())
 
-    async def cancels(self, body: asyncio.Task[Any]) -> Any:
-        """What the task returns; it is cancelled when the process is told to end."""
+    @contextmanager
+    def cancels(self, body: asyncio.Task[Any]) -> Iterator[None]:
+        """Within the block, in which it runs, the task is cancelled when the process is told to end."""
         self._task = body
         try:
             if self.was_asked:
                 body.cancel()
-            return await body
+            yield
         finally:
             self._task = None
 
@@ -101,6 +102,8 @@ class Termination:
         if self._signal is not None:
             return
         self._signal = number
+        with suppress(OSError):  # An event loop of the task's own may have taken what is written to at once.
+            os.write(self._hears, bytes([number]))
         if self._task is not None:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
         elif self._may_raise:
