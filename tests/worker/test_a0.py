@@ -143,6 +143,31 @@ def test_images_and_notebooks_are_known_to_the_task(attempts: Attempts) -> None:
     assert ended.value == "{'e': 'registry/e:1'} True"
 
 
+HOOKS = """
+class Hooked(flyte.AsyncFunctionTaskTemplate):
+    async def pre(self, *args, **kwargs):
+        return {"added": 10}
+
+    async def execute(self, *args, **kwargs):
+        return 2 * await super().execute(*args, **kwargs)
+
+    async def post(self, value):
+        print("posted", value)
+
+def add(x: int) -> int:
+    return x + flyte.ctx()["added"]
+
+main = Hooked.from_function(add, name="e.add")
+"""
+
+
+def test_a_task_of_a_class_of_its_own_runs_with_its_hooks(attempts: Attempts) -> None:
+    attempts.write(HOOKS)
+    attempts.give(x=1)
+    ended = attempts.run("main")
+    assert (ended.value, ended.stdout) == (22, "posted 22\n")
+
+
 def test_relative_addresses_mean_what_they_did_when_the_process_started(attempts: Attempts) -> None:
     ended = attempts.run("place", "--outputs-path", "out", "--inputs", "../inputs.pb")
     assert ended.exit_code == 0
