@@ -15,7 +15,7 @@ from flyteidl2.task.task_definition_pb2 import TaskSpec
 
 from tests.worker.attempts import Attempts
 
-GIB = 1 << 30
+HALF_GIB = 1 << 29
 
 TASKS = """
 @env.task
@@ -222,19 +222,23 @@ def test_a_forked_process_ends_when_its_parent_says_so(attempts: Attempts) -> No
 def test_a_task_that_uses_all_memory_is_an_error(attempts: Attempts) -> None:
     attempts.write(
         "@env.task\ndef hoards() -> int:\n    kept = []\n    while True:\n        kept.append(bytearray(1 << 24))\n"
-        "@env.task\nasync def hoards_small() -> int:\n    kept = []\n    while True:\n        kept.append('x' * 4096)\n"
+        "@env.task\ndef hoards_small() -> int:\n    kept = ()\n    while True:\n        kept = (kept,)\n"
+        "@env.task\nasync def hoards_on_loop() -> int:\n    kept = ()\n    while True:\n        kept = (kept,)\n"
     )
     attempts.give()
-    for task in ("hoards", "hoards_small"):
+    for task in ("hoards", "hoards_small", "hoards_on_loop"):
         ended = attempts.run(task, before=with_little_memory)
         assert (ended.exit_code, ended.error.code) == (0, "MemoryError"), ended.stderr
 
 
-def test_a_module_that_uses_all_memory_is_an_error(attempts: Attempts) -> None:
-    attempts.write("kept = [bytearray(1 << 24) for _ in range(1000)]\n")
+@pytest.mark.parametrize(
+    "code", ["kept = [bytearray(1 << 24) for _ in range(1000)]\n", "kept = ()\nwhile True:\n    kept = (kept,)\n"]
+)
+def test_a_module_that_uses_all_memory_is_an_error(attempts: Attempts, code: str) -> None:
+    attempts.write(code)
     ended = attempts.run("main", before=with_little_memory)
-    assert (ended.exit_code, ended.error.code) == (1, "ModuleLoadError")
-    assert "MemoryError" in ended.error.message
+    assert (ended.exit_code, ended.files) == (1, ["error.pb"])
+    assert "MemoryError" in f"{ended.error.code} {ended.error.message}"
 
 
 def test_outputs_of_a_wrong_type_or_too_large_are_errors(attempts: Attempts) -> None:
@@ -331,7 +335,7 @@ def test_a_prefix_where_nothing_can_be_written_is_said(attempts: Attempts) -> No
 
 
 def with_little_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (GIB, GIB))
+    resource.setrlimit(resource.RLIMIT_AS, (HALF_GIB, HALF_GIB))
 
 
 def with_small_files() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from flyte._context import ActionScope, enter_scope
 from flyte._controller.failures import failure_of, user_traceback
 from flyte._engine.attempts import Failure
 from flyte._logging import system_logger
-from flyte._worker.bodies import run_body
+from flyte._worker.bodies import memory_freed, run_body
 from flyte._worker.code import load_task
 from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs
 from flyte._worker.no_controller import NoController
@@ -59,8 +58,9 @@ def run_attempt(request: AttemptRequest) -> int:
     termination.listen()
     clear_outcome(request.outputs_path)
     try:
-        inputs = load_inputs(request.inputs)
-        task, request = load_task(request)
+        with memory_freed():
+            inputs = load_inputs(request.inputs)
+            task, request = load_task(request)
     except BaseException as error:
         _end_if_forked(process_id)
         _say(error)
@@ -167,9 +167,6 @@ def _terminated(task: TaskTemplate[Any, Any, Any], termination: Termination) -> 
 
 def _say(error: BaseException) -> None:
     """The traceback is in the log of the attempt; the file has the message alone."""
-    if isinstance(error, MemoryError):
-        # What filled the memory is in the variables of the frames that the error came through.
-        traceback.clear_frames(error.__traceback__)
     with suppress(Exception):  # The task may have closed or replaced the stream.
         print(user_traceback(error), file=sys.stderr, end="", flush=True)
 
