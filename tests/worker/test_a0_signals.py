@@ -142,6 +142,17 @@ def test_a_task_that_is_told_to_end_saves_its_checkpoint_and_is_interrupted(
     assert f"'e.{task}' was told to end ({number.name})" in error.message
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_signal_that_another_thread_gets_reaches_the_task(attempts: Attempts, kind: str) -> None:
+    wait = "time.sleep(600)" if kind == "def" else "await asyncio.sleep(600)"
+    attempts.write(
+        "def tell():\n    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        f"@env.task\n{kind} main() -> None:\n    threading.Timer(0.1, tell).start()\n    {wait}\n"
+    )
+    ended = attempts.run("main")
+    assert (ended.exit_code, ended.error.code) == (143, "Interrupted")
+
+
 def test_what_a_task_returns_when_it_is_told_to_end_is_its_outcome(attempts: Attempts) -> None:
     process = attempts.start("finishes")
     wait_for_line(process, "started")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,6 +18,7 @@ from flyte.errors import RuntimeUserError
 GRACE_VARIABLE = "FLYTE_TERMINATION_GRACE_S"
 DEFAULT_GRACE_S = 10.0
 
+_REPEATED_S = 0.1
 _FAREWELL_S = 1.0
 """So long may the last line take, where whoever reads the output has stopped reading."""
 
@@ -115,7 +117,12 @@ class Termination:
                 pass
         except (OSError, IndexError):
             return  # The task has closed what it did not open; then only a signal that nobody hears ends it late.
-        threading.Event().wait(self._grace_s)
+        ends_at = time.monotonic() + self._grace_s
+        while (left_s := ends_at - time.monotonic()) > 0:
+            if self._signal is None:
+                # The main thread may have been about to block when the signal came, and then does not hear of it.
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            threading.Event().wait(min(left_s, _REPEATED_S))
         farewell = threading.Thread(target=self._say_farewell, daemon=True)
         farewell.start()
         farewell.join(_FAREWELL_S)
