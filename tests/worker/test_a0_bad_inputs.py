@@ -222,8 +222,10 @@ def test_a_forked_process_ends_when_its_parent_says_so(attempts: Attempts) -> No
 def test_a_task_that_uses_all_memory_is_an_error(attempts: Attempts) -> None:
     attempts.write(
         "@env.task\ndef hoards() -> int:\n    kept = []\n    while True:\n        kept.append(bytearray(1 << 24))\n"
-        "@env.task\ndef hoards_small() -> int:\n    kept = ()\n    while True:\n        kept = (kept,)\n"
-        "@env.task\nasync def hoards_on_loop() -> int:\n    kept = ()\n    while True:\n        kept = (kept,)\n"
+        "@env.task\ndef hoards_small() -> int:\n    kept = []\n"
+        "    while True:\n        kept.append([object() for _ in range(100)])\n"
+        "@env.task\nasync def hoards_on_loop() -> int:\n    kept = []\n"
+        "    while True:\n        kept.append([object() for _ in range(100)])\n"
     )
     attempts.give()
     for task in ("hoards", "hoards_small", "hoards_on_loop"):
@@ -232,7 +234,11 @@ def test_a_task_that_uses_all_memory_is_an_error(attempts: Attempts) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["kept = [bytearray(1 << 24) for _ in range(1000)]\n", "kept = ()\nwhile True:\n    kept = (kept,)\n"]
+    "code",
+    [
+        "kept = [bytearray(1 << 24) for _ in range(1000)]\n",
+        "kept = []\nwhile True:\n    kept.append([object() for _ in range(100)])\n",
+    ],
 )
 def test_a_module_that_uses_all_memory_is_an_error(attempts: Attempts, code: str) -> None:
     attempts.write(code)
