@@ -117,8 +117,12 @@ def _pickled_by_value(root: str) -> Iterator[Collection[str]]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def load_pickled(bundle: CodeBundle) -> TaskTemplate[Any, Any, Any]:
+def load_pickled(bundle: CodeBundle, *, is_version_digest: bool = True) -> TaskTemplate[Any, Any, Any]:
     """The task in a pickled bundle. Loading runs code of the bundle: whoever can write it, can do anything here.
+
+    Args:
+        bundle: With `pkl`, the address of the pickle.
+        is_version_digest: `computed_version` is the MD5 of the file, and the file is held against it.
 
     Raises:
         CodeBundleError: it is no pickled bundle, it is damaged, or what it names is not installed here.
@@ -129,7 +133,7 @@ def load_pickled(bundle: CodeBundle) -> TaskTemplate[Any, Any, Any]:
             f"code bundle {bundle.computed_version!r} is an archive at {bundle.tgz}, not a pickled task: inflate() it."
         )
     with TemporaryDirectory(prefix="flyte-tmp-") as scratch:
-        compressed = fetch_bundle(bundle, Path(scratch)).read_bytes()
+        compressed = fetch_bundle(bundle, Path(scratch), is_version_digest=is_version_digest).read_bytes()
     return _loaded(_decompressed(compressed, bundle.pkl), bundle.pkl)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from flyte._worker.request import AttemptRequest
 from flyte.errors import RuntimeUserError
 
 PATHS_VARIABLE = "_F_SYS_PATH"
+_MD5 = re.compile(r"[0-9a-f]{32}")
+"""The version of a pickle is its MD5, but where somebody chose one."""
 
 
 def load_task(request: AttemptRequest) -> tuple[TaskTemplate[Any, Any, Any], AttemptRequest]:
@@ -29,7 +32,7 @@ def load_task(request: AttemptRequest) -> tuple[TaskTemplate[Any, Any, Any], Att
     """
     code = request.code
     if code is not None and code.pkl is not None:
-        return load_pickled(code), request
+        return load_pickled(code, is_version_digest=_MD5.fullmatch(code.computed_version) is not None), request
     root = Path(os.path.abspath("."))
     if code is not None:
         # The version may be one that somebody chose; the archive is then held against the digest in its name.

@@ -7,14 +7,15 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 from google.protobuf.message import DecodeError
 
 from flyte._engine.attempts import Failure
-from flyte.errors import RuntimeSystemError
-from flyte.storage._addresses import absolute, join
+from flyte.errors import RuntimeSystemError, StorageError
+from flyte.storage._addresses import absolute, is_remote, join, local_path
 from flyte.storage._backend import backend_of
 from flyte.storage._flushing import wait_until_flushed
 
 OUTPUTS_FILE = "outputs.pb"
 ERROR_FILE = "error.pb"
 
+_MESSAGE_LIMIT_CHARACTERS = 32_768
 _ORIGINS = {"user": ExecutionError.USER, "system": ExecutionError.SYSTEM}
 
 
@@ -37,31 +38,73 @@ def load_inputs(address: str) -> Inputs:
         ) from error
 
 
+def clear_outcome(outputs_path: str) -> None:
+    """Neither file is there: what an earlier process has left at this prefix is not the outcome of this one.
+
+    Raises:
+        StorageError: one is there, and cannot be deleted.
+    """
+    prefix = absolute(outputs_path)
+    if is_remote(prefix) and backend_of(prefix).find(prefix) is None:
+        return
+    for name in (OUTPUTS_FILE, ERROR_FILE):
+        address = _address(outputs_path, name)
+        _delete(address)
+        if is_remote(address) and backend_of(address).find(address) is not None:
+            raise StorageError(address, f"cannot delete {address}, which an earlier process has left: delete it.")
+
+
 def write_outputs(outputs_path: str, outputs: Outputs) -> None:
-    """`outputs.pb` is there, whole and on the disk.
+    """`outputs.pb` is there, whole and on the disk, and no `error.pb`, which would be read first.
 
     Raises:
         StorageError: it cannot be written.
     """
+    _delete(_address(outputs_path, ERROR_FILE))
     _write(outputs_path, OUTPUTS_FILE, outputs.SerializeToString(deterministic=True))
 
 
 def write_error(outputs_path: str, failure: Failure) -> None:
-    """`error.pb` is there, whole and on the disk.
+    """`error.pb` is there, whole and on the disk, and no `outputs.pb`.
 
     Raises:
         StorageError: it cannot be written.
     """
     error = ContainerError(
-        code=failure.code,
-        message=failure.message,
+        code=_text(failure.code),
+        message=_text(failure.message),
         kind=ContainerError.RECOVERABLE if failure.recoverable else ContainerError.NON_RECOVERABLE,
         origin=_ORIGINS.get(failure.kind, ExecutionError.UNKNOWN),
     )
     _write(outputs_path, ERROR_FILE, ErrorDocument(error=error).SerializeToString(deterministic=True))
+    _delete(_address(outputs_path, OUTPUTS_FILE))
+
+
+def _text(text: str) -> str:
+    """The text as a message may have it: in Unicode, and not longer than somebody reads."""
+    if len(text) > _MESSAGE_LIMIT_CHARACTERS:
+        half = _MESSAGE_LIMIT_CHARACTERS // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _address(outputs_path: str, name: str) -> str:
+    return join(absolute(outputs_path).rstrip("/"), name)
 
 
 def _write(outputs_path: str, name: str, data: bytes) -> None:
-    address = join(absolute(outputs_path).rstrip("/"), name)
+    address = _address(outputs_path, name)
     backend_of(address).write(address, data)
     wait_until_flushed(address)
+
+
+def _delete(address: str) -> None:
+    if is_remote(address):
+        backend_of(address).delete_files([address])
+        return
+    try:
+        local_path(address).unlink(missing_ok=True)
+    except NotADirectoryError:
+        pass  # There is nothing, and writing says what is in the way.
+    except OSError as error:
+        raise StorageError(address, f"cannot delete {address}: {error.strerror or error}.") from error

@@ -80,10 +80,13 @@ class Checkpoint(BaseCheckpoint):
 
     @cached_property
     def path(self) -> Path:
-        """A temporary folder of this object's own."""
+        """A temporary folder of this object's own; it is gone when the process has ended by itself."""
+        import atexit
         from tempfile import mkdtemp
 
-        return Path(mkdtemp(prefix="flyte-cp-"))
+        path = Path(mkdtemp(prefix="flyte-cp-"))
+        atexit.register(_remove_in, os.getpid(), path)
+        return path
 
     def prev_exists(self) -> bool:
         """True when there is a file to load from; whether it was ever written is for `load` to find out."""
@@ -119,8 +122,14 @@ class Checkpoint(BaseCheckpoint):
             try:
                 with self._source.fetched() as file:
                     self._loaded = _unpack(file, self.path)
-            except (OSError, StorageError):
-                # A first attempt has nothing to find, and one that cannot read its checkpoint can still start afresh.
+            except FileNotFoundError:
+                # A first attempt has nothing to find.
+                return None
+            except (OSError, StorageError) as error:
+                from flyte._logging import system_logger
+
+                # One that cannot read its checkpoint can still start afresh.
+                system_logger.warning("the checkpoint at %s cannot be read: %s", self._remote_source, error)
                 return None
         return self._loaded
 
@@ -212,6 +221,21 @@ def _file(address: str) -> _LocalFile | _RemoteFile:
     return _RemoteFile(address, _remote_files)
 
 
+def _remove_in(process_id: int, folder: Path) -> None:
+    # A forked process has the folder of its parent.
+    if os.getpid() == process_id:
+        _remove(folder)
+
+
+def _remove(path: Path) -> None:
+    from shutil import rmtree
+
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _copy(origin: Path, file: IO[bytes]) -> None:
     from shutil import copyfileobj
 
@@ -229,11 +253,20 @@ def _pack(folder: Path, file: IO[bytes]) -> None:
 
 def _unpack(source: Path, folder: Path) -> Path:
     import tarfile
+    import zlib
     from shutil import copyfile
 
     if tarfile.is_tarfile(source):
-        with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
+        names_before = set(os.listdir(folder))
+        try:
+            with tarfile.open(source) as archive:
+                archive.extractall(folder, filter="data")
+        except tarfile.FilterError:
+            raise  # Nobody saves such an archive by accident.
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            for name in set(os.listdir(folder)) - names_before:
+                _remove(folder / name)
+            raise OSError(f"its archive is damaged ({error})") from error
         return folder
     payload = folder / "payload"
     copyfile(source, payload)
