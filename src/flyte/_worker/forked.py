@@ -16,8 +16,13 @@ from pathlib import Path
 from flyte._bundle.module_loading import module_below
 from flyte._forks.client import ForkServer, Launched
 from flyte._forks.wire import receive, send
+
+# What every attempt needs, loaded before processes are forked.
+from flyte._worker import attempt as _attempt  # noqa: F401
+from flyte._worker import logs as _logs  # noqa: F401
 from flyte._worker.program import main
-from flyte.types import _codec as _codec  # what every attempt needs, loaded before processes are forked
+from flyte.storage import _local as _local
+from flyte.types import _codec as _codec
 
 ENTRY = "flyte._worker.forked:attempt"
 PRELOAD = "flyte._worker.forked:preload"
