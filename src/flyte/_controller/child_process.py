@@ -281,7 +281,7 @@ class _Child:
 
     async def _died(self) -> Failure:
         code = await self._seat.died()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         message = f"the process of task {self._call.task.name!r} {how} before the task returned."
         return Failure("ProcessDied", "user", message, worker="user")
 
@@ -317,6 +317,14 @@ class _TracedThere:
         """What the child decodes."""
         data: bytes = outputs.SerializeToString(deterministic=True)
         return data
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Of the real-time signals only the first and the last have names.
+        return f"signal {number}"
 
 
 def _not_started(call: Call, reason: str) -> Failure:

@@ -37,6 +37,9 @@ def main(requests: int, answers: int, start: dict[str, Any]) -> None:
             argument `preload_with`, that loads the user's code. Functions are named as `module:name`.
     """
     owner = os.getppid()
+    for descriptor in (requests, answers):
+        # What the user's code starts must not keep the owner from seeing that this process has ended.
+        os.set_inheritable(descriptor, False)
     entry = _function(start["entry"])
     if start.get("preload") and not _preload(start):
         for descriptor in (requests, answers):
@@ -56,7 +59,16 @@ def _preload(start: dict[str, Any]) -> bool:
         _function(start["preload"])(start["preload_with"])
     except BaseException:
         return False
+    finally:
+        # Else each process would have what was printed in its own buffer.
+        _flush_streams()
     return _thread_count() == 1
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
 
 
 def _thread_count() -> int:
