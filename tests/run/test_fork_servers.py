@@ -196,6 +196,15 @@ async def test_code_that_ends_the_server_is_not_loaded_there(entries: Path) -> N
         await servers.close()
 
 
+async def test_a_thousand_launches_at_once_block_nobody(entries: Path) -> None:
+    server = ForkServer(spec(entries, "answer"))
+    async with started(server):
+        with pipe() as (_, writing):
+            launched = [server.launch([writing]) for _ in range(1000)]
+            async with asyncio.timeout(60):
+                assert {await each.wait() for each in launched} == {0}
+
+
 async def test_closing_a_server_does_not_wait_for_what_it_loads(entries: Path, tmp_path: Path) -> None:
     loaded = tmp_path / "loaded"
     server = ForkServer(spec(entries, "answer", preload=("load_for_ever", str(loaded))))

@@ -20,6 +20,7 @@ import pytest
 import flyte
 import flyte.report
 from flyte._controller.log_files import LogReader
+from flyte._controller.process_slots import LIMIT
 from flyte._run.runner import Runner
 from flyte._store.reader import StoreReader
 from flyte.errors import RuntimeUserError
@@ -235,6 +236,22 @@ def warm_sync_deep(depth: int) -> int:
     return 1 + warm_sync_deep(depth - 1) if depth else 0
 
 
+@red.task
+def counts_beside_it(folder: str, number: int) -> int:
+    """How many others run at this time."""
+    mine = Path(folder, str(number))
+    mine.touch()
+    time.sleep(0.02)
+    count = len(os.listdir(folder))
+    mine.unlink()
+    return count
+
+
+@red.task
+async def counts_many(folder: str, count: int) -> list[int]:
+    return list(await asyncio.gather(*(counts_beside_it.aio(folder, number) for number in range(count))))
+
+
 @warm_sync.task(timeout=timedelta(seconds=0.3))
 def warm_never_ends() -> int:
     time.sleep(600)
@@ -438,6 +455,12 @@ def test_a_reused_worker_runs_many_actions_in_one_process() -> None:
 def test_actions_that_wait_for_one_another_never_use_up_a_worker() -> None:
     assert result_of(warm_deep, 20) == 20
     assert result_of(warm_sync_deep, 5) == 5
+
+
+def test_one_that_waits_for_many_calls_lends_one_place(tmp_path: Path) -> None:
+    counts = result_of(counts_many, str(tmp_path), 5 * LIMIT)
+    assert len(counts) == 5 * LIMIT
+    assert max(counts) <= LIMIT
 
 
 def test_what_a_reused_worker_prints_goes_to_the_log_of_its_action(flyte_home: Path) -> None:
