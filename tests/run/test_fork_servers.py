@@ -196,6 +196,16 @@ async def test_code_that_ends_the_server_is_not_loaded_there(entries: Path) -> N
         await servers.close()
 
 
+async def test_a_process_that_is_killed_at_once_ends(entries: Path) -> None:
+    async with started(ForkServer(spec(entries, "lingers"))) as server:
+        with pipe() as (_, writing):
+            async with asyncio.timeout(60):
+                for _ in range(100):
+                    launched = server.launch([writing])
+                    launched.kill()
+                    assert await launched.wait() == -signal.SIGKILL
+
+
 async def test_a_thousand_launches_at_once_block_nobody(entries: Path) -> None:
     server = ForkServer(spec(entries, "answer"))
     async with started(server):

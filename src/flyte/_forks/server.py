@@ -206,8 +206,13 @@ class _Server:
 
 
 def _kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    """A process that was forked, and is not waited for yet, gets a signal with all of its group."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            # It was forked a moment ago, and has not come to lead a group.
+            os.kill(pid, number)
 
 
 def _end_with_parent() -> None:
