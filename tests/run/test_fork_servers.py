@@ -51,6 +51,10 @@ def load_and_thread(text):
 def load_and_die(text):
     os._exit(5)
 
+def load_for_ever(text):
+    load(text)
+    time.sleep(600)
+
 def is_loaded(descriptor):
     os.write(descriptor, str(len(open(os.environ["WHO"]).read())).encode())
 """
@@ -190,6 +194,37 @@ async def test_code_that_ends_the_server_is_not_loaded_there(entries: Path) -> N
             assert await read(reading) == "me"
     finally:
         await servers.close()
+
+
+async def test_a_process_that_is_killed_at_once_ends(entries: Path) -> None:
+    async with started(ForkServer(spec(entries, "lingers"))) as server:
+        with pipe() as (_, writing):
+            async with asyncio.timeout(60):
+                for _ in range(100):
+                    launched = server.launch([writing])
+                    launched.kill()
+                    assert await launched.wait() == -signal.SIGKILL
+
+
+async def test_a_thousand_launches_at_once_block_nobody(entries: Path) -> None:
+    server = ForkServer(spec(entries, "answer"))
+    async with started(server):
+        with pipe() as (_, writing):
+            launched = [server.launch([writing]) for _ in range(1000)]
+            async with asyncio.timeout(60):
+                assert {await each.wait() for each in launched} == {0}
+
+
+async def test_closing_a_server_does_not_wait_for_what_it_loads(entries: Path, tmp_path: Path) -> None:
+    loaded = tmp_path / "loaded"
+    server = ForkServer(spec(entries, "answer", preload=("load_for_ever", str(loaded))))
+    async with asyncio.timeout(30):
+        while not loaded.exists():
+            await asyncio.sleep(0.01)
+        await server.close()
+    assert are_gone([server.pid])
+    with pytest.raises(LaunchFailedError, match="before it was ready"):
+        await server.ready()
 
 
 async def test_a_server_that_cannot_start_says_so(entries: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 import flyte
 import flyte.report
 from flyte._controller.log_files import LogReader
+from flyte._controller.process_slots import LIMIT
 from flyte._run.runner import Runner
 from flyte._store.reader import StoreReader
 from flyte.errors import RuntimeUserError
@@ -143,6 +144,42 @@ def exits() -> int:
     sys.exit(3)
 
 
+def leaves_a_process_behind(folder: str, how: str) -> None:
+    """Something that is in no group of ours outlives the process, which is killed."""
+    if how == "fork":
+        if os.fork() == 0:
+            os.setsid()
+            Path(folder, str(os.getpid())).touch()
+            time.sleep(600)
+    else:
+        script = f"touch {folder}/$$; exec sleep 600"
+        os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, setsid=True)
+    deadline = time.monotonic() + 30
+    while not os.listdir(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@red.task
+def leaves_one(folder: str, how: str) -> None:
+    leaves_a_process_behind(folder, how)
+
+
+@warm.task
+async def warm_leaves_one(folder: str, how: str) -> None:
+    leaves_a_process_behind(folder, how)
+
+
+@red.task
+def is_killed_by(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@red.task
+def prints_bytes() -> None:
+    sys.stdout.buffer.write(b"written as bytes\n")
+
+
 @red.task(report=True)
 def reports() -> int:
     flyte.report.log("<p>seen</p>", do_flush=True)
@@ -197,6 +234,22 @@ def warm_sync_task(number: int) -> int:
 @warm_sync.task
 def warm_sync_deep(depth: int) -> int:
     return 1 + warm_sync_deep(depth - 1) if depth else 0
+
+
+@red.task
+def counts_beside_it(folder: str, number: int) -> int:
+    """How many others run at this time."""
+    mine = Path(folder, str(number))
+    mine.touch()
+    time.sleep(0.02)
+    count = len(os.listdir(folder))
+    mine.unlink()
+    return count
+
+
+@red.task
+async def counts_many(folder: str, count: int) -> list[int]:
+    return list(await asyncio.gather(*(counts_beside_it.aio(folder, number) for number in range(count))))
 
 
 @warm_sync.task(timeout=timedelta(seconds=0.3))
@@ -301,6 +354,33 @@ def test_a_broken_task_fails_its_attempt_and_says_how(task: Any, code: str, mess
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+@pytest.mark.parametrize("task", [leaves_one, warm_leaves_one])
+def test_the_death_of_a_process_is_seen_while_something_it_has_started_lives_on(
+    tmp_path: Path, task: Any, how: str
+) -> None:
+    begun = time.monotonic()
+    try:
+        with pytest.raises(RuntimeUserError, match="killed by SIGKILL"):
+            result_of(task.override(timeout=timedelta(seconds=30)), str(tmp_path), how)
+        assert time.monotonic() - begun < 25
+    finally:
+        for path in tmp_path.iterdir():
+            os.kill(int(path.name), signal.SIGKILL)
+
+
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    with pytest.raises(RuntimeUserError, match="was killed by signal 40 ") as caught:
+        result_of(is_killed_by, 40)
+    assert caught.value.code == "ProcessDied"
+
+
+def test_bytes_that_a_task_prints_are_in_its_log(flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    isolated(name="r").run(prints_bytes)
+    assert log_of(flyte_home) == "written as bytes"
+
+
 def test_what_a_task_forked_dies_with_it() -> None:
     assert are_gone(result_of(forks))
 
@@ -377,6 +457,12 @@ def test_actions_that_wait_for_one_another_never_use_up_a_worker() -> None:
     assert result_of(warm_sync_deep, 5) == 5
 
 
+def test_one_that_waits_for_many_calls_lends_one_place(tmp_path: Path) -> None:
+    counts = result_of(counts_many, str(tmp_path), 5 * LIMIT)
+    assert len(counts) == 5 * LIMIT
+    assert max(counts) <= LIMIT
+
+
 def test_what_a_reused_worker_prints_goes_to_the_log_of_its_action(flyte_home: Path) -> None:
     first, second = isolated(name="r").run(prints_in_turn).outputs().o0
     assert first == second
@@ -441,6 +527,12 @@ def test_a_module_that_does_odd_things_when_it_is_imported_still_runs(tmp_path: 
     done = run_program(tmp_path, before)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "True"
+
+
+def test_what_a_module_prints_when_it_is_imported_is_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    done = run_program(tmp_path, "print('imported as', __name__)")
+    assert sorted(done.stdout.splitlines()) == ["True", "imported as __main__", "imported as __mp_main__"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from functools import partial
@@ -65,7 +66,14 @@ def main(descriptor: int) -> None:
 def serve(descriptor: int) -> None:
     """Runs attempts, each by a socket of its own that comes by this one, until the engine closes it."""
     control = socket.socket(fileno=descriptor)
-    os.register_at_fork(after_in_child=control.close)
+    connections = weakref.WeakSet([control])
+
+    def hang_up() -> None:
+        for connection in list(connections):
+            connection.close()
+
+    # A process that a task forks must not keep the engine from seeing that this one has ended.
+    os.register_at_fork(after_in_child=hang_up)
     streams = _install_streams(by_scope)
     loop = asyncio.new_event_loop()
 
@@ -80,6 +88,7 @@ def serve(descriptor: int) -> None:
             while True:
                 _, descriptors = receive(control)
                 connection = socket.socket(fileno=descriptors[0])
+                connections.add(connection)
                 attend = partial(_attend_in_turn, connection, streams, run_on_loop)
                 threading.Thread(target=attend, name="flyte-task", daemon=True).start()
         except (EOFError, OSError):
@@ -127,7 +136,7 @@ def _attempt(start: Start, channel: Channel, streams: list[SentStream], run_asyn
     except BaseException as error:
         ended = Ended(failure=failure_of(error))
     for stream in streams:
-        stream.end(channel)
+        stream.finish(channel)
     channel.end(ended)
 
 

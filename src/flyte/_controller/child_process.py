@@ -9,8 +9,8 @@ import asyncio
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -177,6 +177,8 @@ class _Child:
         self._traces: dict[str, OpenTrace] = {}
         self._conditions: list[Asked] = []
         self._requests: dict[int, asyncio.Task[None]] = {}
+        self._waits = 0
+        self._loan = ExitStack()
         self._is_ready = self._is_over = False
 
     async def run(self, start: Start, seat: Seat) -> Outputs | Failure:
@@ -230,7 +232,7 @@ class _Child:
 
     async def _answer(self, request_no: int, wanted: Wanted) -> None:
         try:
-            with self._lent():
+            with self._waiting():
                 answer = Answer(request_no, await self._value(wanted))
         except asyncio.CancelledError:
             answer = Answer(request_no, failure=Failure("ActionAbortedError", "user", "the call was aborted."))
@@ -240,6 +242,19 @@ class _Child:
             answer = Answer(request_no, failure=failure)
         self._requests.pop(request_no, None)
         self._line.writer.write(frame(answer))
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Within the block its place is free: it has one, however many answers it waits for."""
+        if not self._waits:
+            self._loan.enter_context(self._lent())
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            if not self._waits:
+                self._loan.close()
 
     async def _value(self, wanted: Wanted) -> Any:
         tracer = self._controller.tracer
@@ -281,7 +296,7 @@ class _Child:
 
     async def _died(self) -> Failure:
         code = await self._seat.died()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         message = f"the process of task {self._call.task.name!r} {how} before the task returned."
         return Failure("ProcessDied", "user", message, worker="user")
 
@@ -317,6 +332,14 @@ class _TracedThere:
         """What the child decodes."""
         data: bytes = outputs.SerializeToString(deterministic=True)
         return data
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Of the real-time signals only the first and the last have names.
+        return f"signal {number}"
 
 
 def _not_started(call: Call, reason: str) -> Failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import IO, Any
 
 from flyte._context import current_scope
@@ -76,6 +77,13 @@ class SentStream:
             except OSError:
                 # The attempt is over, and something that it has left running still prints.
                 self._terminal.write(text)
+
+    def finish(self, channel: Channel) -> None:
+        """The same, and so is what was written past this stream into the buffer of the one it stands in for."""
+        self.end(channel)
+        # There is none where the program was started with a closed stream.
+        with suppress(OSError, ValueError, AttributeError):
+            self._terminal.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._terminal, name)

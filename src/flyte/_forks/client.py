@@ -200,6 +200,9 @@ class ForkServer:
     async def close(self) -> None:
         """It has ended, and so has everything it has forked. Safe to call twice."""
         self._is_closed = True
+        if not self._ready.done():
+            # It loads the user's code, does not listen before it has, and has forked nothing.
+            self._kill_group()
         with suppress(OSError):
             self._requests.shutdown(socket.SHUT_WR)
         await asyncio.wait([self._listening])
@@ -222,7 +225,8 @@ class ForkServer:
             for launched in list(self._launches.values()):
                 launched.lost("the fork server has ended")
             self._launches.clear()
-            self._kill()
+            self._kill_group()
+            self._process.wait()
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "ready" in message:
@@ -233,7 +237,7 @@ class ForkServer:
         if "pid" not in message:
             del self._launches[number]
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def _kill_group(self) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from flyte._forks.wire import receive, send
+from flyte._forks.wire import framed, receive
 
 _OWNER_SEEN_EVERY_S = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -37,6 +37,9 @@ def main(requests: int, answers: int, start: dict[str, Any]) -> None:
             argument `preload_with`, that loads the user's code. Functions are named as `module:name`.
     """
     owner = os.getppid()
+    for descriptor in (requests, answers):
+        # What the user's code starts must not keep the owner from seeing that this process has ended.
+        os.set_inheritable(descriptor, False)
     entry = _function(start["entry"])
     if start.get("preload") and not _preload(start):
         for descriptor in (requests, answers):
@@ -56,7 +59,16 @@ def _preload(start: dict[str, Any]) -> bool:
         _function(start["preload"])(start["preload_with"])
     except BaseException:
         return False
+    finally:
+        # Else each process would have what was printed in its own buffer.
+        _flush_streams()
     return _thread_count() == 1
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
 
 
 def _thread_count() -> int:
@@ -83,6 +95,8 @@ class _Server:
         self._answers = answers
         self._entry = entry
         self._owner = owner
+        self._unsent = bytearray()
+        self._selector = selectors.DefaultSelector()
         self._launches: dict[int, int] = {}
         """Processes that are not waited for yet, with the number of their launch."""
         self._woken, self._waker = os.pipe()
@@ -97,15 +111,19 @@ class _Server:
         """
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        selector = selectors.DefaultSelector()
-        selector.register(self._requests, selectors.EVENT_READ)
-        selector.register(self._woken, selectors.EVENT_READ)
-        send(self._answers, {"ready": os.getpid()})
+        self._selector.register(self._requests, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        # The owner blocks while it asks: a server that blocked while it answers would wait for it for ever.
+        self._answers.setblocking(False)
+        self._answer({"ready": os.getpid()})
         try:
             while os.getppid() == self._owner:
-                for key, _ in selector.select(_OWNER_SEEN_EVERY_S):
+                for key, _ in self._selector.select(_OWNER_SEEN_EVERY_S):
                     if key.fileobj is self._requests:
                         self._obey(*receive(self._requests))
+                    elif key.fileobj is self._answers:
+                        self._selector.unregister(self._answers)
+                        self._send()
                     else:
                         with suppress(BlockingIOError):
                             while os.read(self._woken, 4096):
@@ -126,14 +144,26 @@ class _Server:
         except OSError as error:
             for descriptor in descriptors:
                 os.close(descriptor)
-            send(self._answers, {"launch": message["launch"], "failed": error.strerror or str(error)})
+            self._answer({"launch": message["launch"], "failed": error.strerror or str(error)})
             return
         if pid == 0:
             self._become(descriptors, message.get("folder"))
         for descriptor in descriptors:
             os.close(descriptor)
         self._launches[pid] = message["launch"]
-        send(self._answers, {"launch": message["launch"], "pid": pid})
+        self._answer({"launch": message["launch"], "pid": pid})
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        is_under_way = bool(self._unsent)
+        self._unsent += b"".join(framed(message))
+        if not is_under_way:
+            self._send()
+
+    def _send(self) -> None:
+        with suppress(BlockingIOError):
+            del self._unsent[: self._answers.send(self._unsent)]
+        if self._unsent:
+            self._selector.register(self._answers, selectors.EVENT_WRITE)
 
     def _reap(self) -> None:
         while self._launches:
@@ -146,7 +176,7 @@ class _Server:
             _, status = os.waitpid(ended.si_pid, 0)
             launch = self._launches.pop(ended.si_pid, None)
             if launch is not None:
-                send(self._answers, {"launch": launch, "exit": os.waitstatus_to_exitcode(status)})
+                self._answer({"launch": launch, "exit": os.waitstatus_to_exitcode(status)})
 
     def _become(self, descriptors: list[int], folder: str | None) -> None:
         """In the forked process: it runs the entry with the first descriptor; the others are its standard streams."""
@@ -176,8 +206,13 @@ class _Server:
 
 
 def _kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    """A process that was forked, and is not waited for yet, gets a signal with all of its group."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            # It was forked a moment ago, and has not come to lead a group.
+            os.kill(pid, number)
 
 
 def _end_with_parent() -> None:

@@ -13,7 +13,8 @@ from contextlib import suppress
 from flyte._forks.client import PATH_SETUP, LaunchFailedError, ServerSpec
 
 _BOOT = (
-    f"import json, sys; path = json.loads(sys.argv[2]); {PATH_SETUP}; "
+    "import json, os, sys; os.set_inheritable(int(sys.argv[1]), False); "
+    f"path = json.loads(sys.argv[2]); {PATH_SETUP}; "
     "from importlib import import_module; module, name = sys.argv[3].split(':'); "
     "getattr(import_module(module), name)(int(sys.argv[1]))"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 from typing import Any
@@ -24,12 +25,14 @@ def send(connection: socket.socket, message: dict[str, Any], descriptors: tuple[
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """The next message, and the descriptors that came with it.
+    """The next message, and the descriptors that came with it, which programs that are started do not get.
 
     Raises:
         EOFError: the other side has gone.
     """
     head, descriptors, _, _ = socket.recv_fds(connection, LENGTH_BYTES, _MOST_DESCRIPTORS)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
     head += _read(connection, LENGTH_BYTES - len(head)) if head else b""
     if not head:
         raise EOFError
