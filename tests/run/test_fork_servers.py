@@ -152,8 +152,7 @@ async def test_when_a_server_is_killed_its_processes_are_too_and_later_launches_
             other, server_pid = map(int, (await read(reading)).split())
             os.kill(server_pid, signal.SIGKILL)
             assert await launched.wait() == -signal.SIGKILL
-            assert are_gone([pid, server_pid])
-            os.kill(other, signal.SIGKILL)
+            assert are_gone([pid, server_pid, other])
             assert server.has_ended
             with pytest.raises(LaunchFailedError, match="has ended"):
                 await server.launch([writing]).started()
@@ -234,7 +233,8 @@ async def test_a_server_that_cannot_start_says_so(entries: Path) -> None:
     await server.close()
 
 
-async def test_few_servers_are_kept_idle(entries: Path) -> None:
+async def test_few_servers_are_kept_idle(entries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_servers, "_JUST_NOW_S", -1.0)
     servers = ForkServers()
     try:
         started_servers = [await servers.get(spec(entries, "answer", str(number))) for number in range(MOST_IDLE + 3)]
@@ -244,6 +244,15 @@ async def test_few_servers_are_kept_idle(entries: Path) -> None:
         await servers.close()
     pids = [server.pid for server in started_servers if isinstance(server, ForkServer)]
     assert are_gone(pids)
+
+
+async def test_a_server_that_was_wanted_just_now_is_not_ended(entries: Path) -> None:
+    servers = ForkServers()
+    try:
+        wanted = [await servers.get(spec(entries, "answer", str(number))) for number in range(MOST_IDLE + 3)]
+        assert not any(server.has_ended for server in wanted)
+    finally:
+        await servers.close()
 
 
 env = flyte.TaskEnvironment(name="spawned")

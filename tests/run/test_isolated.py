@@ -582,3 +582,117 @@ def test_servers_and_processes_end_with_their_owner_and_the_run_goes_on_isolated
     assert done.returncode == 0, done.stderr + done.stdout
     later = {int(path.name) for path in folder.iterdir() if path.name != "go"} - set(pids)
     assert len(later) == 2
+
+
+MAIN = """
+import os
+import sys
+import flyte
+IMPORT
+
+env = flyte.TaskEnvironment(name="m")
+
+@env.task
+def leaf(x: int) -> list[int]:
+    return [x + 1, os.getpid()]
+
+@env.task
+async def root(x: int) -> list[int]:
+    return await leaf.override(short_name="other").aio(x) + await leaf.aio(x)
+
+if __name__ == "__main__":
+    one, first, two, second = flyte.with_runcontext(isolated=True).run(root, 1).outputs().o0
+    print(one, two, len({first, second, os.getpid()}))
+"""
+
+
+@pytest.mark.parametrize("how", ["stdin", "-c", "package", "folder", "module"])
+def test_a_program_is_found_however_it_was_started(tmp_path: Path, how: str) -> None:
+    package = tmp_path / "pkg"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "helper.py").touch()
+    relative = MAIN.replace("IMPORT", "from . import helper")
+    (package / "__main__.py").write_text(relative)
+    (package / "prog.py").write_text(relative)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    plain = MAIN.replace("IMPORT", "")
+    (folder / "__main__.py").write_text(plain)
+    arguments, text = {
+        "stdin": (["-"], plain),
+        "-c": (["-c", plain], None),
+        "package": (["-m", "pkg"], None),
+        "folder": (["folder"], None),
+        "module": (["-m", "pkg.prog"], None),
+    }[how]
+    done = subprocess.run(
+        [sys.executable, *arguments], input=text, capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "2 2 3\n"
+
+
+def test_secrets_of_a_killed_run_are_removed_by_the_next_one(flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flyte._controller.isolation import _folder_in_memory
+    from flyte._store.secrets import SecretStore
+
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    left = _folder_in_memory() / f"flyte-secrets-{gone.pid}-x"
+    alive = _folder_in_memory() / f"flyte-secrets-{os.getppid()}-x"
+    for folder in (left, alive):
+        folder.mkdir()
+        (folder / "key").write_text("value")
+    try:
+        monkeypatch.setenv("ISO_SECRET", "x")
+        SecretStore(flyte_home).put("file-key", "team", b"y")
+        assert result_of(uses_secrets, False) == 2
+        assert not left.exists()
+        assert alive.exists()
+    finally:
+        for path in (alive / "key", alive):
+            path.unlink() if path.is_file() else path.rmdir()
+
+
+LOGS = """
+import logging
+import flyte
+
+logging.basicConfig(level=logging.INFO)
+env = flyte.TaskEnvironment(name="logs", reusable=flyte.ReusePolicy(replicas=1))
+
+@env.task
+def main() -> int:
+    logging.info("said in a worker")
+    return 1
+"""
+
+
+def test_handlers_that_a_module_makes_write_to_the_log_of_the_action_in_workers_too(
+    tmp_path: Path, flyte_home: Path
+) -> None:
+    (tmp_path / "logs.py").write_text(LOGS)
+    command = [sys.executable, "-c", "from flyte.cli import main; main()"]
+    command += ["run", "--local", "--isolated", "--name", "r", "logs.py", "main"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "said in a worker" in log_of(flyte_home)
+
+
+def test_more_attempts_wait_than_this_process_had_descriptors_for(tmp_path: Path) -> None:
+    script = tmp_path / "wide.py"
+    script.write_text(
+        "import asyncio, resource\nimport flyte\n"
+        "env = flyte.TaskEnvironment(name='w')\n"
+        "@env.task\nasync def leaf(x: int) -> int:\n    return x\n"
+        "@env.task\nasync def middle(x: int) -> int:\n    return await leaf(x)\n"
+        "@env.task\nasync def root(n: int) -> int:\n"
+        "    return len(await asyncio.gather(*(middle(x) for x in range(n))))\n"
+        "if __name__ == '__main__':\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (128, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "    print(flyte.with_runcontext(isolated=True).run(root, 100).outputs().o0)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "100\n"

@@ -70,19 +70,24 @@ def _refuse_includes(task: TaskTemplate[Any, Any, Any]) -> None:
         )
 
 
-def _pickled(task: TaskTemplate[Any, Any, Any], root: str) -> bytes:
+def pickled_with_code(task: TaskTemplate[Any, Any, Any], modules: Collection[str]) -> bytes:
+    """The pickle of a task, with its function where that is of one of these modules, or has no name in its own."""
     import io
 
+    output = io.BytesIO()
+    _pickler(output, modules).dump(task)
+    return output.getvalue()
+
+
+def _pickled(task: TaskTemplate[Any, Any, Any], root: str) -> bytes:
     with _pickled_by_value(root) as modules:
-        output = io.BytesIO()
         try:
-            _pickler(output, modules).dump(task)
+            return pickled_with_code(task, modules)
         except Exception as error:
             raise CodeBundleError(
                 f"task {task.name!r} cannot be pickled: {type(error).__name__}: {error}. It uses something that lives "
                 f"in this process only, such as an open file, a connection or a lock: make that inside the task."
             ) from error
-    return output.getvalue()
 
 
 def _pickler(output: IO[bytes], modules: Collection[str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import socket
 import threading
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from flyte._controller.child_messages import (
     frame,
     read_frame,
 )
+from flyte._controller.child_tasks import pickled
 from flyte._controller.failures import error_of, failure_of
 from flyte._controller.progress import TaskProgress
 from flyte._controller.trace_calls import OpenTrace, RecordedTrace, TraceCalls
@@ -265,12 +265,13 @@ def _end(opened: OpenTrace, value: Any, error: BaseException | None) -> tuple[Tr
 
 def _pickled(task: Task) -> bytes:
     try:
-        return pickle.dumps(task)
+        return pickled(task)
     except Exception as error:
         raise RuntimeUserError(
             "TaskNotImportable",
-            f"task {task.name!r} is called from a task that runs in a process of its own, and "
-            "is declared where another process cannot import it: declare it at the top level of its module.",
+            f"task {task.name!r} is called from a task that runs in a process of its own, and is declared where no "
+            f"other process can import it; nor can it be sent there ({type(error).__name__}: {error}). Declare it at the "
+            "top level of its module.",
         ) from error
 
 

@@ -29,7 +29,7 @@ from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._controller.importing import importing_main
 from flyte._controller.progress import TaskProgress
 from flyte._forks.wire import receive
-from flyte._logging import logger, system_logger
+from flyte._logging import logger, stream_handlers, system_logger
 from flyte.errors import StorageError
 from flyte.models import GroupData
 from flyte.report._files import write_report
@@ -190,6 +190,11 @@ def _load(reference: TaskReference) -> Any:
 
 def _install_streams(channel_of: Callable[[], Channel | None]) -> list[SentStream]:
     streams = [SentStream(name, getattr(sys, name), channel_of) for name in ("stdout", "stderr")]
+    for handler in stream_handlers():
+        # Made by a module that was imported before; what they write is the attempt's too.
+        for stream in streams:
+            if handler.stream is stream.terminal:
+                handler.setStream(stream)
     sys.stdout, sys.stderr = streams
     return streams
 

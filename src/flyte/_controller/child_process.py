@@ -40,7 +40,7 @@ from flyte._controller.child_messages import (
     length_of,
 )
 from flyte._controller.child_seats import OwnProcess, Seat, WorkerSeat
-from flyte._controller.child_servers import ForkServers
+from flyte._controller.child_servers import ForkServers, Server
 from flyte._controller.child_tasks import TaskReference
 from flyte._controller.child_workers import WorkerPool
 from flyte._controller.conditions import Asked
@@ -96,7 +96,7 @@ class ChildProcesses:
         try:
             if call.queue_limit is not None:
                 call.queue_limit.runs()
-            server = await self._servers.get(placement.spec)
+            server = await self._server(placement)
             child = _Child(self, call, scope, self.slots.lent)
             seat = OwnProcess(server, placement.folder, child.print_text)
             return await child.run(self._start(call, scope, reference), seat)
@@ -120,7 +120,7 @@ class ChildProcesses:
         key = placement.spec, placement.workers_of, placement.reuse
         pool = self._pools.setdefault(key, WorkerPool(placement.reuse))
         try:
-            server = await self._servers.get(placement.spec)
+            server = await self._server(placement)
             worker = await pool.take(server)
         except LaunchFailedError as error:
             return _not_started(call, str(error))
@@ -133,6 +133,15 @@ class ChildProcesses:
             return _not_started(call, str(error))
         finally:
             pool.give_back(worker)
+
+    async def _server(self, placement: Placement) -> Server:
+        try:
+            async with asyncio.timeout(START_LIMIT_S) as limit:
+                return await self._servers.get(placement.spec)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise LaunchFailedError(f"it had not imported the task after {START_LIMIT_S:g} s") from error
 
     async def _placement(self, call: Call, scope: ActionScope, reference: TaskReference) -> Placement:
         if self._isolation is None:
@@ -301,15 +310,17 @@ class _Child:
         return Failure("ProcessDied", "user", message, worker="user")
 
     async def _clean_up(self) -> None:
-        self._seat.end()
-        requests = list(self._requests.values())
-        for request in requests:
-            request.cancel()
-        if requests:
-            await asyncio.wait(requests)
-        for trace in list(self._traces.values()):
-            await self._controller.tracer.end(trace, None, asyncio.CancelledError())  # type: ignore[arg-type]
-        self._seat.release(self._line, is_over=self._is_over)
+        try:
+            self._seat.end()
+            requests = list(self._requests.values())
+            for request in requests:
+                request.cancel()
+            if requests:
+                await asyncio.wait(requests)
+            for trace in list(self._traces.values()):
+                await self._controller.tracer.end(trace, None, asyncio.CancelledError())  # type: ignore[arg-type]
+        finally:
+            self._seat.release(self._line, is_over=self._is_over)
         await self._seat.ended()
 
 

@@ -11,6 +11,7 @@ from flyte._forks.spawning import SpawnServer
 MOST_IDLE = 4
 """Servers without a process that are kept: each has its own copy of the packages in memory, some 50 MiB and more."""
 
+_JUST_NOW_S = 5.0
 
 Server = ForkServer | SpawnServer
 
@@ -20,6 +21,7 @@ class ForkServers:
 
     def __init__(self) -> None:
         self._servers: dict[ServerSpec, Server] = {}
+        self._wanted_at: dict[ServerSpec, float] = {}
         self._unloadable: set[ServerSpec] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -38,6 +40,7 @@ class ForkServers:
             server = ForkServer(spec) if IS_SAFE else SpawnServer(spec)
         # Last in the order of use.
         self._servers[spec] = server
+        self._wanted_at[spec] = asyncio.get_running_loop().time()
         try:
             await server.ready()
         except LaunchFailedError:
@@ -53,7 +56,13 @@ class ForkServers:
         await asyncio.gather(*(server.close() for server in servers), *self._closing)
 
     def _end_idle(self) -> None:
-        idle = [spec for spec, server in self._servers.items() if not server.running and server.is_ready]
+        # Whoever wanted one just now has not launched anything yet.
+        before = asyncio.get_running_loop().time() - _JUST_NOW_S
+        idle = [
+            spec
+            for spec, server in self._servers.items()
+            if not server.running and server.is_ready and self._wanted_at[spec] < before
+        ]
         for spec in idle[: max(0, len(idle) - MOST_IDLE + 1)]:
             closing = asyncio.ensure_future(self._servers.pop(spec).close())
             self._closing.add(closing)

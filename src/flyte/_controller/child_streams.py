@@ -32,11 +32,14 @@ class SentStream:
         name: Of the two.
         terminal: The stream it stands in for; what is of no attempt goes there, and so does all in a forked process.
         channel_of: Whose output is written now.
+
+    Attributes:
+        terminal: The stream it stands in for.
     """
 
     def __init__(self, name: str, terminal: IO[str], channel_of: Callable[[], Channel | None]) -> None:
         self._name = name
-        self._terminal = terminal
+        self.terminal = terminal
         self._channel_of = channel_of
         self._pid = os.getpid()
         self._parts: dict[Channel, list[str]] = {}
@@ -46,7 +49,7 @@ class SentStream:
         """Write `text`; returns its length."""
         channel = self._channel_of()
         if os.getpid() != self._pid or channel is None:
-            return self._terminal.write(text)
+            return self.terminal.write(text)
         with self._lock:
             self._parts.setdefault(channel, []).append(text)
             if "\n" in text:
@@ -62,7 +65,7 @@ class SentStream:
         """What was written is on its way."""
         channel = self._channel_of()
         if os.getpid() != self._pid or channel is None:
-            self._terminal.flush()
+            self.terminal.flush()
         else:
             self.end(channel)
 
@@ -76,14 +79,14 @@ class SentStream:
                 channel.send(Printed(self._name, text))
             except OSError:
                 # The attempt is over, and something that it has left running still prints.
-                self._terminal.write(text)
+                self.terminal.write(text)
 
     def finish(self, channel: Channel) -> None:
         """The same, and so is what was written past this stream into the buffer of the one it stands in for."""
         self.end(channel)
         # There is none where the program was started with a closed stream.
         with suppress(OSError, ValueError, AttributeError):
-            self._terminal.flush()
+            self.terminal.flush()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._terminal, name)
+        return getattr(self.terminal, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pickle
+import runpy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from flyte._bundle.pickled import pickled_with_code
 from flyte._controller.calls import Task
 from flyte.errors import ModuleLoadError, RuntimeUserError
 
+_MAIN = "__main__"
 _CHILDS_MAIN = "__mp_main__"
 
 
@@ -58,10 +61,8 @@ def reference_with_code(task: Task) -> TaskReference:
     Raises:
         RuntimeUserError: code `TaskNotPicklable`; it holds something that cannot leave this process.
     """
-    import cloudpickle
-
     try:
-        pickled = cloudpickle.dumps(task)
+        pickled = pickled_with_code(task, {_MAIN})
     except Exception as error:
         raise RuntimeUserError(
             "TaskNotPicklable",
@@ -78,7 +79,7 @@ def reference_of(task: Task) -> TaskReference | None:
     if module is None or not sys.executable:
         return None
     main = None
-    if name == "__main__":
+    if name == _MAIN:
         main = _how_to_import_main(module, task)
         if main is None:
             return None
@@ -90,9 +91,22 @@ def reference_of(task: Task) -> TaskReference | None:
     return TaskReference(pickled, name, getattr(module, "__file__", None), main, task.code_version)
 
 
+def pickled(task: Task) -> bytes:
+    """A task for another process: by its name where it has one, else with its code.
+
+    Raises:
+        Exception: it holds something that cannot leave this process.
+    """
+    try:
+        return pickle.dumps(task)
+    except Exception:
+        return pickled_with_code(task, {_MAIN})
+
+
 def _how_to_import_main(main: ModuleType, task: Task) -> dict[str, str] | None:
-    if main.__spec__ is not None and main.__spec__.name:
-        return {"init_main_from_name": main.__spec__.name}
+    if main.__spec__ is not None and main.__spec__.name not in ("", _MAIN):
+        how = "package" if main.__spec__.name.endswith(f".{_MAIN}") else "init_main_from_name"
+        return {how: main.__spec__.name}
     file, source = getattr(main, "__file__", None), task.source_file
     if file is None or source is None or not Path(file).exists() or Path(file).resolve() != Path(source).resolve():
         # An interactive session.
@@ -128,12 +142,19 @@ def load_task(reference: TaskReference) -> Any:
 
 
 def _import_main(how: Mapping[str, str]) -> None:
-    from multiprocessing.spawn import prepare
-
     # A process that was forked when this was done finds it done.
-    if getattr(sys.modules["__main__"], "__name__", None) != _CHILDS_MAIN:
+    if getattr(sys.modules[_MAIN], "__name__", None) == _CHILDS_MAIN:
+        return
+    if "package" in how:
+        # `multiprocessing` leaves the `__main__.py` of a package out.
+        main = ModuleType(_CHILDS_MAIN)
+        main.__dict__.update(runpy.run_module(how["package"], run_name=_CHILDS_MAIN, alter_sys=True))
+        sys.modules[_MAIN] = sys.modules[_CHILDS_MAIN] = main
+    else:
+        from multiprocessing.spawn import prepare
+
         prepare(dict(how))
-        _call_it_main(sys.modules["__main__"])
+    _call_it_main(sys.modules[_MAIN])
 
 
 def _import(name: str, file: str | None) -> None:

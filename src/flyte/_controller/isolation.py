@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -11,9 +12,12 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from flyte._authoring.reuse import ReusePolicy
 from flyte._authoring.secret import Secret, secrets_of
@@ -28,6 +32,8 @@ PRELOAD = "flyte._controller.child_main:preload"
 
 SECRETS_VARIABLE = "FLYTE_SECRETS_DIR"
 
+_SECRETS = "flyte-secrets-"
+_DESCRIPTORS = 65_536
 _INSTALLED = ("site-packages", "dist-packages")
 """Folders of packages, wherever they are: Debian has some that its Python does not tell of."""
 
@@ -82,6 +88,7 @@ class Isolation:
         self._secrets_folder: Path | None = None
         self._lock = threading.Lock()
         self._known: dict[Any, tuple[Any, Placement]] = {}
+        _allow_many_descriptors()
 
     def known_placement(self, task: Any, reference: TaskReference) -> Placement | None:
         """What `placement` has said before of this task or one like it; None when it has not."""
@@ -161,9 +168,9 @@ class Isolation:
         """
         with self._lock:
             if self._secrets_folder is None:
-                memory = Path("/dev/shm")
-                place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-                self._secrets_folder = Path(tempfile.mkdtemp(prefix="flyte-secrets-", dir=place))
+                place = _folder_in_memory()
+                _remove_leftovers(place)
+                self._secrets_folder = Path(tempfile.mkdtemp(prefix=f"{_SECRETS}{os.getpid()}-", dir=place))
             folder = self._secrets_folder / secret.group if secret.group else self._secrets_folder
             folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
             file = folder / secret.key
@@ -172,6 +179,28 @@ class Isolation:
                 with os.fdopen(descriptor, "wb") as opened:
                     opened.write(value)
             return file
+
+
+def _allow_many_descriptors() -> None:
+    """This process may have as many open files as the system lets it: each attempt takes three of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _folder_in_memory() -> Path:
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _remove_leftovers(place: Path) -> None:
+    """The secrets of runs whose process was killed are gone; of this user, that is."""
+    for folder in place.glob(f"{_SECRETS}*"):
+        number = folder.name.removeprefix(_SECRETS).partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key(task: Any, reference: TaskReference) -> Any:

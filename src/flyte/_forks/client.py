@@ -98,7 +98,10 @@ class Launched:
             self._settle_exit(message["exit"])
 
     def lost(self, reason: str) -> None:
-        """The server is gone, and the process with it."""
+        """The server is gone, and the process with it; what that has started is ended."""
+        if self.pid and not self._exit.done():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         if not self._forked.done():
             self._forked.set_exception(LaunchFailedError(reason))
             self._forked.exception()
