@@ -270,8 +270,8 @@ def _pickled(task: Task) -> bytes:
         raise RuntimeUserError(
             "TaskNotImportable",
             f"task {task.name!r} is called from a task that runs in a process of its own, and is declared where no "
-            f"other process can import it; nor can it be sent there ({type(error).__name__}: {error}). Declare it at the "
-            "top level of its module.",
+            f"other process can import it; nor can it be sent there ({type(error).__name__}: {error}). Declare it at "
+            "the top level of its module.",
         ) from error
 
 
