@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flyte._bundle.pickled import pickled_with_code
 from flyte._controller.calls import Task
 from flyte.errors import ModuleLoadError, RuntimeUserError
 
@@ -62,7 +61,7 @@ def reference_with_code(task: Task) -> TaskReference:
         RuntimeUserError: code `TaskNotPicklable`; it holds something that cannot leave this process.
     """
     try:
-        pickled = pickled_with_code(task, {_MAIN})
+        pickled = _with_code(task)
     except Exception as error:
         raise RuntimeUserError(
             "TaskNotPicklable",
@@ -100,7 +99,14 @@ def pickled(task: Task) -> bytes:
     try:
         return pickle.dumps(task)
     except Exception:
-        return pickled_with_code(task, {_MAIN})
+        return _with_code(task)
+
+
+def _with_code(task: Task) -> bytes:
+    # What only such tasks need is not loaded for all others.
+    from flyte._bundle.pickled import pickled_with_code
+
+    return pickled_with_code(task, {_MAIN})
 
 
 def _how_to_import_main(main: ModuleType, task: Task) -> dict[str, str] | None:
