@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,31 @@ async def test_a_build_that_is_cancelled_ends_what_it_has_started(tmp_path: Path
         await building
     assert not psutil.pid_exists(int(started.read_text()))
     assert [path for path in images.glob("[!.]*") if path.is_dir()] == []
+
+
+def test_names_of_images_are_those_of_init_and_of_the_configuration(without_configuration: Path) -> None:
+    base = flyte.build(Image.from_base("python:3.11-slim"), dry_run=True).uri
+    named = Image.from_ref_name("mine")
+    with pytest.raises(ImageBuildError, match="'mine' is not in the configuration"):
+        flyte.build(named, dry_run=True)
+    flyte.init(images={"mine": "python:3.11-slim"})
+    assert flyte.build(named, dry_run=True).uri == base
+    config = without_configuration / "other.yaml"
+    config.write_text("image:\n  image_refs:\n    mine: python:3.11-slim\n")
+    flyte.init()
+    with pytest.raises(ImageBuildError, match="'mine' is not in the configuration"):
+        flyte.build(named, dry_run=True)
+    flyte.init_from_config(config)
+    assert flyte.build(named, dry_run=True).uri == base
+
+
+def test_an_isolated_run_knows_the_names_of_images() -> None:
+    major, minor = sys.version_info[:2]
+    flyte.init(images={"mine": f"python:{major}.{minor}-slim"})
+    env = flyte.TaskEnvironment("named", image=Image.from_ref_name("mine"))
+
+    @env.task
+    def main() -> str:
+        return sys.prefix
+
+    assert flyte.with_runcontext(isolated=True).run(main).outputs()[0] != sys.prefix

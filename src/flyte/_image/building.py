@@ -146,9 +146,9 @@ def environments_below(envs: Iterable[TaskOrAppEnvironment]) -> Iterator[TaskOrA
 
 
 def _request(**settings: Any) -> BuildRequest:
-    from flyte.config import auto
+    from flyte.config._in_force import image_config
 
-    return BuildRequest(config=auto().image, **settings)
+    return BuildRequest(config=image_config(), **settings)
 
 
 async def _build_stoppably(image: Image, request: BuildRequest) -> str:

@@ -27,6 +27,7 @@ from flyte._store.owners import this_process
 from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
 from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
 from flyte._store.writer import ActionRow, Writer, insert_run
+from flyte.config._in_force import image_config
 from flyte.errors import RunAlreadyExistsError
 from flyte.models import ActionPhase, CodeBundle
 from flyte.storage._settings import given_storage
@@ -108,7 +109,7 @@ def local_spec(writer: Writer, run_id: int, name: str, start_time: datetime, opt
         overwrite_cache=options.overwrite_cache,
         storage=given_storage(),
         isolated=options.isolated,
-        image_refs=dict(defaults.image_refs),
+        image_refs=dict(image_config().image_refs) if options.isolated else {},
     )
 
 

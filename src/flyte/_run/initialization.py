@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyte._logging import set_log_levels
 from flyte._run.refusals import refuse_given
+from flyte.config._in_force import use_image_config
 from flyte.errors import InitializationError
 from flyte.storage._settings import Storage, use_storage
 
@@ -27,7 +28,6 @@ class Settings:
         endpoint: The control plane that was configured; None for local runs.
         local: The section of the configuration; None before any was read.
         storage: How object stores are reached; None is what the environment says.
-        image_refs: What `Image.from_ref_name` stands for, by name.
     """
 
     org: str | None = None
@@ -37,7 +37,6 @@ class Settings:
     endpoint: str | None = None
     local: LocalConfig | None = None
     storage: Storage | None = None
-    image_refs: Mapping[str, str] = field(default_factory=dict)
     is_initialized: bool = False
 
 
@@ -114,7 +113,7 @@ class _Init:
             storage: How data in object stores is reached: an `S3`, `GCS`, `ABFS` or `Local` of `flyte.storage`, or a
                 plain `Storage` for all of them. Default is what the environment says.
             image_builder: For built images.
-            images: What `Image.from_ref_name` stands for, by name, in isolated runs; any other run uses no image.
+            images: What `Image.from_ref_name` stands for, by name, besides what the configuration says.
             image_registry: For built images.
             local_tracked: For local runs that report to a control plane.
             local_tracked_strict: For local runs that report to a control plane.
@@ -147,10 +146,9 @@ class _Init:
                 "local_persistence=False is not possible: every run is recorded. Point FLYTE_HOME at a temporary "
                 "folder to keep nothing.",
             )
-        new = Settings(
-            org, project, domain, root_dir, storage=_checked(storage), image_refs=images or {}, is_initialized=True
-        )
+        new = Settings(org, project, domain, root_dir, storage=_checked(storage), is_initialized=True)
         _set(new, log_level, user_log_level, add_root=sync_local_sys_paths)
+        use_image_config(None, images)
 
     async def aio(self, *args: Any, **kwargs: Any) -> None:
         """The same, awaitable."""
@@ -196,12 +194,12 @@ class _InitFromConfig:
                 endpoint=config.platform.endpoint,
                 local=config.local,
                 storage=_checked(storage),
-                image_refs=config.image.image_refs,
                 is_initialized=True,
             ),
             log_level,
             user_log_level,
         )
+        use_image_config(config.image)
 
     async def aio(self, *args: Any, **kwargs: Any) -> None:
         """The same, awaitable."""
@@ -254,6 +252,7 @@ def reset() -> None:
     with _lock:
         _settings = replace(Settings())
         use_storage(None)
+        use_image_config(None)
 
 
 init = _Init()
