@@ -48,6 +48,15 @@ def load_and_thread(text):
     load(text)
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 
+def load_numpy(text):
+    import numpy
+
+def multiplies(descriptor):
+    loaded = "numpy" in sys.modules
+    import numpy
+    product = numpy.ones((300, 300)) @ numpy.ones((300, 300))
+    os.write(descriptor, f"{loaded} {product.sum():.0f}".encode())
+
 def load_and_die(text):
     os._exit(5)
 
@@ -180,6 +189,16 @@ async def test_code_is_loaded_once_and_a_server_never_has_two_threads(
             with pipe() as (reading, writing):
                 await server.launch([writing]).wait()
                 assert await read(reading) == times
+
+
+async def test_a_library_that_ends_its_threads_for_a_fork_is_kept(entries: Path) -> None:
+    async with started(ForkServer(spec(entries, "multiplies", preload=("load_numpy", "")))) as server:
+        assert isinstance(server, ForkServer)
+        assert len(os.listdir(f"/proc/{server.pid}/task")) == 1
+        for _ in range(2):
+            with pipe() as (reading, writing):
+                assert await server.launch([writing]).wait() == 0
+                assert await read(reading) == "True 27000000"
 
 
 async def test_code_that_ends_the_server_is_not_loaded_there(entries: Path) -> None:

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -62,7 +63,20 @@ def _preload(start: dict[str, Any]) -> bool:
     finally:
         # Else each process would have what was printed in its own buffer.
         _flush_streams()
+    if _thread_count() > 1:
+        # Some libraries, as OpenBLAS in numpy, end their threads for a fork, and start them when they are used again.
+        _fork_once()
     return _thread_count() == 1
+
+
+def _fork_once() -> None:
+    with warnings.catch_warnings():
+        # Python warns where there are threads; this process does nothing but end.
+        warnings.simplefilter("ignore")
+        pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def _flush_streams() -> None:
