@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from shutil import rmtree
@@ -25,6 +26,7 @@ from flyte.storage._transfer import content_address
 from flyte.types._failure import TypeTransformerFailedError
 
 _serials = count()
+_TRIES = 10
 
 
 def place(frame: Any, kind: tuple[str, str], format: str, folder: str | None) -> tuple[str, str]:
@@ -122,11 +124,19 @@ def _temporary_file(folder: str | None) -> tuple[Path, Callable[[], None]]:
     root = folder or (raw_data_path.path if raw_data_path is not None else None)
     if root is None or is_remote(root):
         temporary = get_random_local_directory()
-        return temporary / FILE_NAMES["parquet"], lambda: rmtree(temporary, ignore_errors=True)
-    target = local_path(absolute(root))
-    target.mkdir(parents=True, exist_ok=True)
-    path = target / f".lazy.{os.getpid()}.{next(_serials)}.tmp"
-    return path, lambda: path.unlink(missing_ok=True)
+    else:
+        temporary = local_path(absolute(root)) / f".lazy.{os.getpid()}.{next(_serials)}.tmp"
+        temporary.mkdir(parents=True)
+    return temporary / FILE_NAMES["parquet"], partial(_remove, temporary)
+
+
+def _remove(folder: Path) -> None:
+    """The folder is gone. A thread of polars may make its file after the failure was told, while this looks at it; once
+    the folder is gone, it cannot."""
+    for _ in range(_TRIES):
+        rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def _move(source: Path, address: str) -> None:
