@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -12,23 +13,28 @@ from flyte.storage._fanout import run_all
 
 
 class Gauge:
-    """Counts how many of its jobs run at one time."""
+    """Counts how many are inside at one time."""
 
     def __init__(self) -> None:
         self.most = 0
         self._now = 0
         self._lock = threading.Lock()
-        self._never = threading.Event()
 
-    def waits(self, number: int, seconds: float = 0.01) -> int:
-        """A job whose time does not depend on the others, as of a store far away."""
+    @contextmanager
+    def inside(self) -> Iterator[None]:
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
-        self._never.wait(seconds)
-        with self._lock:
-            self._now -= 1
-        return number
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+def wait(seconds: float) -> None:
+    """What takes its time however many do it, as a store far away does."""
+    threading.Event().wait(seconds)
 
 
 def test_results_are_in_the_order_of_the_jobs_and_no_thread_stays() -> None:
@@ -42,7 +48,12 @@ def test_results_are_in_the_order_of_the_jobs_and_no_thread_stays() -> None:
 
 def test_jobs_that_wait_run_at_the_same_time_up_to_the_limit() -> None:
     gauge = Gauge()
-    run_all([partial(gauge.waits, number) for number in range(3_000)], 32)
+
+    def job() -> None:
+        with gauge.inside():
+            wait(0.01)
+
+    run_all([job] * 3_000, 32)
     assert gauge.most == 32
 
 
@@ -50,25 +61,12 @@ def test_no_thread_is_added_where_more_of_them_get_no_more_done() -> None:
     gauge = Gauge()
     server = threading.Lock()
 
-    def served(number: int) -> int:
-        with server:
-            gauge.waits(number, 0.001)
-        return number
+    def job() -> None:
+        with gauge.inside(), server:
+            wait(0.001)
 
-    waiting = Gauge()
-
-    def job(number: int) -> int:
-        with waiting._lock:
-            waiting._now += 1
-            waiting.most = max(waiting.most, waiting._now)
-        try:
-            return served(number)
-        finally:
-            with waiting._lock:
-                waiting._now -= 1
-
-    run_all([partial(job, number) for number in range(1_500)], 64)
-    assert waiting.most <= 16
+    run_all([job] * 1_500, 64)
+    assert gauge.most <= 16
 
 
 def test_after_a_failure_no_job_starts_and_those_under_way_are_waited_for() -> None:

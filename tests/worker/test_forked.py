@@ -7,12 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from flyteidl2.core.literals_pb2 import Literal
-from flyteidl2.task.common_pb2 import Inputs, NamedLiteral, Outputs
+from flyteidl2.task.common_pb2 import Outputs
 
-from flyte._bundle.resolvers import DefaultTaskResolver
 from flyte._forks.client import ForkServer, ServerSpec
 from flyte._worker.forked import ENTRY, PRELOAD, launch_attempt, module_as_text
+from tests.worker.attempts import RESOLVER, inputs_of, value_of
 
 PROGRAM = """
 import os
@@ -32,13 +31,6 @@ def fails(x: int) -> str:
 """
 
 
-def inputs(x: int) -> bytes:
-    literal = Literal()
-    literal.scalar.primitive.integer = x
-    data: bytes = Inputs(literals=[NamedLiteral(name="x", value=literal)]).SerializeToString()
-    return data
-
-
 def arguments(folder: Path, code: Path, task: str) -> list[str]:
     options = {
         "--inputs": folder / "inputs.pb",
@@ -52,7 +44,7 @@ def arguments(folder: Path, code: Path, task: str) -> list[str]:
         "--org": "o",
         "--run-base-dir": folder,
         "--dest": code,
-        "--resolver": DefaultTaskResolver.import_path,
+        "--resolver": RESOLVER,
     }
     return [str(part) for pair in options.items() for part in pair] + ["mod", "forked_program", "instance", task]
 
@@ -60,7 +52,7 @@ def arguments(folder: Path, code: Path, task: str) -> list[str]:
 def made(folder: Path, name: str, x: int) -> Path:
     path = folder / name
     path.mkdir()
-    (path / "inputs.pb").write_bytes(inputs(x))
+    (path / "inputs.pb").write_bytes(inputs_of({"x": x}).SerializeToString())
     return path
 
 
@@ -94,8 +86,7 @@ async def test_attempts_of_one_bundle_are_forked_each_with_its_own_folder_and_va
         assert await asyncio.gather(*(each.wait() for each in launches)) == [0, 0, 0]
         for x, folder in enumerate(folders):
             outputs = Outputs.FromString((folder / "outputs.pb").read_bytes())
-            text = outputs.literals[0].value.scalar.primitive.string_value
-            assert text == f"{x} who{x} attempt{x} {x} {server.pid}"
+            assert value_of(outputs) == f"{x} who{x} attempt{x} {x} {server.pid}"
         failing = made(tmp_path, "failing", 1)
         launched = launch_attempt(server, arguments(failing, tmp_path, "fails"), environment, str(failing))
         assert await launched.wait() == 0

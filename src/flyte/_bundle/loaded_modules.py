@@ -12,7 +12,9 @@ from types import ModuleType
 
 from flyte._bundle.walking import is_below
 
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""What folders of installed packages are called: Debian has some that its Python does not tell of."""
+
 _OURS = str(Path(__file__).resolve().parent.parent)
 
 
@@ -46,7 +48,7 @@ def project_filter(root: str) -> Callable[[str], bool]:
     def is_of_project(path: str) -> bool:
         if not is_below(path, root) or any(is_below(path, folder) for folder in installed):
             return False
-        return _INSTALLED.isdisjoint(path[len(root) :].split("/"))
+        return INSTALLED.isdisjoint(path[len(root) :].split("/"))
 
     return is_of_project
 

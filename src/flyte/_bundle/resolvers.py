@@ -17,10 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from flyte._authoring.task import TaskTemplate
+from flyte._bundle.loaded_modules import INSTALLED
 from flyte._bundle.module_loading import module_below
 from flyte.errors import ModuleLoadError
-
-_INSTALLED = ("site-packages", "dist-packages")
 
 
 class DefaultTaskResolver:
@@ -151,7 +150,7 @@ def _module_name(task: TaskTemplate[Any, Any, Any], module: ModuleType, root_dir
             f"prompt: another process gets it pickled (a code bundle with pkl=), or from a file that you move it to."
         )
     path, root = Path(file).resolve(), root_dir.resolve()
-    if module.__name__ != "__main__" and any(folder in path.parts for folder in _INSTALLED):
+    if module.__name__ != "__main__" and not INSTALLED.isdisjoint(path.parts):
         # A library, which is in the image and not in the bundle, also where its folder is below the root.
         return module.__name__
     if not path.is_relative_to(root):

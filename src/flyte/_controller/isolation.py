@@ -21,6 +21,7 @@ import psutil
 
 from flyte._authoring.reuse import ReusePolicy
 from flyte._authoring.secret import Secret, secrets_of
+from flyte._bundle.loaded_modules import INSTALLED
 from flyte._controller.child_tasks import TaskReference
 from flyte._controller.process_environment import secret_not_found
 from flyte._forks.client import ServerSpec
@@ -34,8 +35,6 @@ SECRETS_VARIABLE = "FLYTE_SECRETS_DIR"
 
 _SECRETS = "flyte-secrets-"
 _DESCRIPTORS = 65_536
-_INSTALLED = ("site-packages", "dist-packages")
-"""Folders of packages, wherever they are: Debian has some that its Python does not tell of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +218,8 @@ def user_path() -> tuple[str, ...]:
         for entry in (os.path.abspath(each) for each in sys.path)
         if os.path.realpath(entry) not in own
         and not os.path.realpath(entry).startswith(standard + os.sep)
-        and not entry.endswith((".zip", *_INSTALLED))
+        and not entry.endswith(".zip")
+        and os.path.basename(entry) not in INSTALLED
     )
 
 

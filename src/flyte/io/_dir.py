@@ -93,7 +93,7 @@ class Dir(Reference, Generic[T]):
             local_path: The folder.
             remote_destination: The address of the copy; default a new one.
             dir_cache_key: Its hash; default is the content hash, of all names and bytes.
-            batch_size: Files at the same time; default 32.
+            batch_size: Files at the same time, at most; default 32.
             chunk_size: Bytes of one part of a large file; default 8 MiB, and at least 5 MiB.
             max_concurrency: Parts of one file at the same time; default 8.
 

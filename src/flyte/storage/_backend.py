@@ -46,9 +46,9 @@ class Tuning:
     """How much of a transfer happens at once; None is the default of the store.
 
     Attributes:
-        batch_size: Files of a folder in flight.
+        batch_size: Files of a folder in flight, at most.
         chunk_size: Bytes of one part of a large file.
-        max_concurrency: Parts of one file in flight.
+        max_concurrency: Parts of one file in flight, at most.
     """
 
     batch_size: int | None = None

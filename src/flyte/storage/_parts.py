@@ -30,7 +30,7 @@ def _from_environment(variable: str, default: int) -> int:
 
 
 FILES_IN_FLIGHT = _from_environment("FLYTE_IO_BATCH_SIZE", 32)
-"""Files of a folder that are transferred at the same time."""
+"""Files of a folder that are transferred at the same time, at most."""
 
 _MAX_PARTS = 9_000
 _LEAST_PART_BYTES = 5 << 20

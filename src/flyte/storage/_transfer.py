@@ -203,7 +203,7 @@ async def put(
         from_path: Local path.
         to_path: Address; None is a new one below the raw data path of the running task.
         recursive: The path is of a folder.
-        batch_size: Files of a folder at the same time; default 32.
+        batch_size: Files of a folder at the same time, at most; default 32.
         chunk_size: Bytes of one part of a large file; default 8 MiB, and at least 5 MiB.
         max_concurrency: Parts of one file at the same time; default 8.
 
