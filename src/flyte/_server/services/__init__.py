@@ -1,0 +1,1 @@
+"""The services of the Flyte 2 protocol, one module each."""

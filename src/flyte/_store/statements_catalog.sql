@@ -1,0 +1,1 @@
+-- Deployed tasks, projects, triggers, secrets and settings.

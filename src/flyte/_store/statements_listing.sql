@@ -1,0 +1,1 @@
+-- Runs and actions as the services of the control plane list them.

@@ -1,0 +1,1 @@
+-- What the scheduler of the control plane asks and records.
