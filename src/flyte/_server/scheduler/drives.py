@@ -97,9 +97,9 @@ class Drives:
                 failure = Failure("AttemptLost", "system", str(error))
                 if lost >= MOST_LOST:
                     self._endings.fail(action, ActionPhase.FAILED, failure)
-                else:
-                    delay_s = _LOST_WAIT_S * 2 ** (lost - 1)
-                    self._try_again(action, failure, Retry(action.record.attempt_no + 1, delay_s))
+                    return
+                delay_s = _LOST_WAIT_S * 2 ** (lost - 1)
+                self._try_again(action, failure, Retry(action.record.attempt_no + 1, delay_s))
                 continue
             lost = 0
             if end.failure is None:
@@ -110,8 +110,8 @@ class Drives:
             decision = after_failure(number, end.failure, known.attempts, number - action.tries + 1)
             if isinstance(decision, Finish):
                 self._endings.fail(action, decision.phase, decision.failure)
-            else:
-                self._try_again(action, end.failure, decision)
+                return
+            self._try_again(action, end.failure, decision)
 
     async def _ask_cache(self, action: OpenAction, bounds: Bounds) -> bytes | Failure | None:
         if action.cache_key is None:
