@@ -1,0 +1,18 @@
+"""`ClusterService`: which server a request is for. There is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connectrpc.request import RequestContext
+from flyteidl2.cluster.payload_pb2 import SelectClusterRequest, SelectClusterResponse
+
+
+class ClusterService:
+    """Says that clients stay where they are."""
+
+    async def select_cluster(
+        self, request: SelectClusterRequest, ctx: RequestContext[Any, Any]
+    ) -> SelectClusterResponse:
+        """An empty address: whatever it is about, the server that was asked has it."""
+        return SelectClusterResponse()
