@@ -1,8 +1,5 @@
 -- Deployed tasks, projects, triggers, secrets and settings.
 
--- name: put_task_spec
-INSERT INTO task_spec (digest, spec) VALUES (?, ?) ON CONFLICT DO NOTHING;
-
 -- name: deploy_task
 INSERT INTO deployed_task (project, domain, name, version, spec_digest, deployed_by, deployed_us, short_name,
                            environment_name, short_description, is_entrypoint)

@@ -24,9 +24,6 @@ SELECT action.action_id, action.run_id, action.name, action.parent_id, parent.na
  ORDER BY {order}
  LIMIT :limit;
 
--- name: task_spec
-SELECT spec FROM task_spec WHERE digest = ?;
-
 -- name: cache_source
 SELECT found_run, found_action FROM cache_lookup WHERE action_id = ? AND found_run IS NOT NULL;
 

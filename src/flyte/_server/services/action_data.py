@@ -14,7 +14,7 @@ from flyte._server.services.run_reads import inputs_address, outputs_address, st
 from flyte._server.services.store import ServedStore
 from flyte._server.services.views import Viewed
 from flyte._store.reader import StoreReader
-from flyte.errors import StorageError
+from flyte.errors import StorageError, StoreError
 from flyte.storage._addresses import is_remote, local_path
 from flyte.storage._open_files import opened
 
@@ -32,7 +32,10 @@ async def load_action_data(store: ServedStore, run_name: str, action_name: str) 
     def load(reader: StoreReader) -> tuple[Viewed, bytes | None, bytes | None]:
         with reader.snapshot():
             viewed = viewed_action(reader, run_name, action_name)
-            return viewed, *stored_payloads(reader, viewed.action, store.home)
+            try:
+                return viewed, *stored_payloads(reader, viewed.action, store.home)
+            except StoreError as error:
+                raise UnknownError(f"the data of {run_name}/{action_name} is gone: {error}") from error
 
     viewed, inputs, outputs = await store.read(load)
     if inputs is None and (address := inputs_address(viewed)):

@@ -14,7 +14,9 @@ from flyte.errors import RuntimeUserError
 _MAX_INT = 2**63 - 1
 PLACE_LENGTH = 63
 TASK_NAME_LENGTH = 255
-ACTION_NAME_LENGTH = 255
+ACTION_NAME_BYTES = 200
+"""Names of actions are names of folders, in which a file system has room for a little more."""
+
 _PLACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -79,8 +81,21 @@ def action_names_of(action: ActionIdentifier, field: str = "action_id") -> tuple
     Raises:
         InvalidRequestError: one is missing, or can be the name of none.
     """
-    run_name = run_name_of(action.run, f"{field}.run")
-    return run_name, text_of(action.name, f"{field}.name", ACTION_NAME_LENGTH)
+    return run_name_of(action.run, f"{field}.run"), action_name_of(action.name, f"{field}.name")
+
+
+def action_name_of(name: str, field: str) -> str:
+    """`name`, when it can be that of an action: it becomes a folder.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    text_of(name, field, ACTION_NAME_BYTES)
+    if "/" in name or name in (".", "..") or not name.isprintable() or len(name.encode()) > ACTION_NAME_BYTES:
+        raise InvalidRequestError(
+            f"{field} is {name!r}: expected at most {ACTION_NAME_BYTES} bytes of printable characters without '/'."
+        )
+    return name
 
 
 def project_of(project: ProjectIdentifier, field: str = "project_id") -> tuple[str, str]:

@@ -16,8 +16,8 @@ from flyte._server.callers import current_caller
 from flyte._server.refusals import InvalidRequestError
 from flyte._server.scheduling import Scheduling
 from flyte._server.services.identifiers import (
-    ACTION_NAME_LENGTH,
     TASK_NAME_LENGTH,
+    action_name_of,
     action_names_of,
     run_name_of,
     text_of,
@@ -83,10 +83,10 @@ def action_spec(action: EnqueuedAction, run_spec: RunSpec | None) -> ActionSpec:
         InvalidRequestError: it has no name, no parent, or nothing to do.
     """
     run_name_of(action.action_id.run, "action_id.run")
-    name = text_of(action.action_id.name, "action_id.name", ACTION_NAME_LENGTH)
+    name = action_name_of(action.action_id.name, "action_id.name")
     if name == ROOT_ACTION:
         raise InvalidRequestError(f"action_id.name is {name!r}, the root of its run, which CreateRun makes.")
-    parent_name = text_of(action.parent_action_name, "parent_action_name", ACTION_NAME_LENGTH)
+    parent_name = action_name_of(action.parent_action_name, "parent_action_name")
     if parent_name == name:
         raise InvalidRequestError(f"parent_action_name is {name!r}, the action itself.")
     spec = ActionSpec(

@@ -18,11 +18,14 @@ from flyte._server.services.views import Viewed, action_message, run_message
 from flyte._store.listing import ListedAction, ListedRun, changed_actions, list_actions, list_runs, load_spec
 from flyte._store.queries import Query
 from flyte._store.reader import StoreReader
+from flyte.models import ActionPhase
 
 NEWEST = 100
 """Runs that a watcher is sent at first, beside those that are open."""
 
 _MOST_OPEN = 100_000
+
+_SETTLED = (ActionPhase.SUCCEEDED, ActionPhase.RECOVERED)
 
 AT_ONCE = 500
 """Actions in one message of a watch."""
@@ -63,7 +66,11 @@ class ActionsSeen:
             before = self._known.get(action.action_id)
             self._known[action.action_id] = action
             touched[action.action_id] = None
-            (self._open.discard if action.phase.is_terminal else self._open.add)(action.action_id)
+            if action.phase in _SETTLED:
+                self._open.discard(action.action_id)
+            else:
+                # One that has failed runs again when its parent does.
+                self._open.add(action.action_id)
             if action.parent_id is not None and (before is None or before.phase is not action.phase):
                 counts = self._counts.setdefault(action.parent_id, Counter())
                 counts[action.phase.to_protobuf_value()] += 1
