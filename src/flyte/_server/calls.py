@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from importlib import import_module
+from typing import Any, TypeVar
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
@@ -64,10 +65,17 @@ class Calls:
         self._streams = streams
         self._max_bytes = max_bytes
 
-    def mount(self, application: Callable[..., ConnectASGIApplication[Service]], service: Service) -> ASGIApp:
-        """The application of a service, for `create_app`: `calls.mount(RunServiceASGIApplication, service)`."""
+    def mount(
+        self, application: Callable[..., ConnectASGIApplication[Service]], service: Service
+    ) -> tuple[str, ASGIApp]:
+        """The path and the application of a service, for `create_app`.
+
+        `dict([calls.mount(RunServiceASGIApplication, RunService(...)), ...])` are its services.
+        """
         mounted: Any = application(service, interceptors=(self,), compressions=(_Gzip(self._max_bytes),))
-        return cast(ASGIApp, mounted)
+        # The methods of a service are described in the other module that is generated of the same file.
+        import_module(type(mounted).__module__.removesuffix("_connect") + "_pb2")
+        return mounted.path, mounted
 
     async def run(
         self, call: Call, peer: str, application: ASGIApp, scope: Scope, receive: Receive, send: Send

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from flyte._store.conditions import StoredCondition
 from flyte._store.database import DATABASE_FILE, connect, store_errors
@@ -32,6 +32,7 @@ from flyte.errors import ConditionNotFoundError, RunNotFoundError
 from flyte.models import ActionPhase
 
 _ALL = -1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,15 @@ class StoreReader:
         """The code version of each task as the run first called it, by task name."""
         with self._errors():
             return dict(map(tuple, self._connection.execute(statement("run_tasks"), (run.run_id,))))
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """What `question` reads from the store.
+
+        Raises:
+            StoreError: it could not be read.
+        """
+        with self._errors():
+            return question(self._connection)
 
     def load_inputs(self, action: StoredAction) -> bytes | None:
         """The action's serialized `flyteidl2.task.Inputs`."""
