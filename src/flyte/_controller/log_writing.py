@@ -43,7 +43,7 @@ class LogWriter:
             rest = rest[LINE_LIMIT_CHARACTERS:]
         self._open_line = rest
         if lines:
-            self._append(lines)
+            self._append([piece for line in lines for piece in _pieces(line)])
 
     def close(self) -> None:
         """All is in the file, also a last line without an end."""
@@ -66,3 +66,9 @@ class LogWriter:
         data = "".join(f"{begin}{line}\n" for line in drawn).encode("utf-8", "backslashreplace")
         while data:
             data = data[os.write(self._descriptor, data) :]
+
+
+def _pieces(line: str) -> list[str]:
+    if len(line) <= LINE_LIMIT_CHARACTERS:
+        return [line]
+    return [line[start : start + LINE_LIMIT_CHARACTERS] for start in range(0, len(line), LINE_LIMIT_CHARACTERS)]

@@ -154,6 +154,8 @@ class _Worker:
         body = asyncio.get_running_loop().create_task(self._body(task, inputs, attempt), context=context)
         try:
             outputs = await body
+            if isinstance(outputs, SystemExit):
+                return _failed(request, attempt, outputs)
         except asyncio.CancelledError:
             if body.cancelled() and not _is_cancelled():
                 # The task's own doing: it has cancelled itself.
@@ -177,7 +179,16 @@ class _Worker:
             found = self._loaded[key] = task, loaded.code
         return found[0], replace(request, code=found[1])
 
-    async def _body(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt) -> Outputs:
+    async def _body(
+        self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt
+    ) -> Outputs | SystemExit:
+        """What the task returns; `SystemExit` is returned too, for raised it would end the loop."""
+        try:
+            return await self._outputs(task, inputs, attempt)
+        except SystemExit as error:
+            return error
+
+    async def _outputs(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt) -> Outputs:
         kwargs = task.codec.decode_inputs(inputs)
         if has_hooks(task):
             value = await run_with_hooks(task, kwargs)
