@@ -17,10 +17,10 @@ from flyte._server.access import Access, AccessRefusedError, is_of_this_machine,
 from flyte._server.answers import answer, answer_json, answer_text, header, is_call, refuse_call
 from flyte._server.callers import Caller, set_caller
 from flyte._server.calls import Call, Calls
+from flyte._server.codes import connect_error
 from flyte._server.health import Health
 from flyte._server.limits import RequestRate
 from flyte._server.metrics import CONTENT_TYPE, Metrics
-from flyte._server.refusal_codes import to_connect_error
 
 _SERVICE = re.compile(r"/[A-Za-z_][\w.]*\.[A-Za-z_]\w*")
 _OPEN_SERVICE = "/flyteidl2.auth.AuthMetadataService"
@@ -92,7 +92,7 @@ class _App:
         except Exception as error:
             if status:
                 raise
-            unforeseen = to_connect_error(error, f"{scope['method']} {scope['path']}")
+            unforeseen = connect_error(error, f"{scope['method']} {scope['path']}")
             await _refuse(scope, noted, unforeseen.code, unforeseen.message)
         finally:
             if self._parts.logs_access:
