@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -70,7 +71,7 @@ class ActionReader:
 
     def places(self) -> Places | None:
         """Where its data is; None for one of a local run, whose data is in the store."""
-        rows = self._reader.select(statement("served_places"), (self.action.action_id,))
+        rows = self._rows("served_places", (self.action.action_id,))
         if not rows:
             return None
         target = ActionSpec.FromString(rows[0]["target"])
@@ -136,8 +137,11 @@ class ActionReader:
             )
         return address
 
+    def _rows(self, name: str, parameters: tuple[object, ...]) -> list[sqlite3.Row]:
+        return self._reader.ask(lambda connection: connection.execute(statement(name), parameters).fetchall())
+
     def _spec(self, digest: bytes) -> TaskSpec | None:
-        rows = self._reader.select(statement("spec_by_digest"), (digest,))
+        rows = self._rows("spec_by_digest", (digest,))
         return TaskSpec.FromString(rows[0]["spec"]) if rows else None
 
     def _inputs_uri(self, places: Places | None) -> str:

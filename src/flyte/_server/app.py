@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flyte._server import downloads, uploads
 from flyte._server.access import Access, AccessRefusedError, is_of_this_machine, peer_of
-from flyte._server.answers import answer, answer_json, answer_text, is_call, refuse_call
+from flyte._server.answers import answer, answer_json, answer_text, header, is_call, refuse_call
 from flyte._server.callers import Caller, set_caller
 from flyte._server.calls import Call, Calls
+from flyte._server.codes import connect_error
 from flyte._server.health import Health
 from flyte._server.limits import RequestRate
 from flyte._server.metrics import CONTENT_TYPE, Metrics
-from flyte._server.refusal_codes import to_connect_error
 
 _SERVICE = re.compile(r"/[A-Za-z_][\w.]*\.[A-Za-z_]\w*")
 _OPEN_SERVICE = "/flyteidl2.auth.AuthMetadataService"
@@ -92,7 +92,7 @@ class _App:
         except Exception as error:
             if status:
                 raise
-            unforeseen = to_connect_error(error, f"{scope['method']} {scope['path']}")
+            unforeseen = connect_error(error, f"{scope['method']} {scope['path']}")
             await _refuse(scope, noted, unforeseen.code, unforeseen.message)
         finally:
             if self._parts.logs_access:
@@ -138,6 +138,9 @@ class _App:
     async def _call(self, service: str, method: str, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             await answer(send, 405, b"calls are made with POST.\n", "text/plain; charset=utf-8", [(b"allow", b"POST")])
+            return
+        if header(scope, b"content-type").startswith("application/grpc"):
+            await answer_text(send, 415, "this server speaks the Connect protocol, not gRPC.")
             return
         if is_of_this_machine(scope):
             # Packing costs more than it saves on the way from here to here.

@@ -9,17 +9,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from importlib import import_module
+from typing import Any, TypeVar
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
-from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flyte._server.answers import refuse_call
+from flyte._server.codes import Context, connect_error
 from flyte._server.metrics import Metrics
-from flyte._server.refusal_codes import to_connect_error
 from flyte._server.refusals import RefusedError
 from flyte._server.streams import OpenStreams
 
@@ -64,10 +64,17 @@ class Calls:
         self._streams = streams
         self._max_bytes = max_bytes
 
-    def mount(self, application: Callable[..., ConnectASGIApplication[Service]], service: Service) -> ASGIApp:
-        """The application of a service, for `create_app`: `calls.mount(RunServiceASGIApplication, service)`."""
+    def mount(
+        self, application: Callable[..., ConnectASGIApplication[Service]], service: Service
+    ) -> tuple[str, ASGIApp]:
+        """The path and the application of a service, for `create_app`.
+
+        `dict([calls.mount(RunServiceASGIApplication, RunService(...)), ...])` are its services.
+        """
         mounted: Any = application(service, interceptors=(self,), compressions=(_Gzip(self._max_bytes),))
-        return cast(ASGIApp, mounted)
+        # The methods of a service are described in the other module that is generated of the same file.
+        import_module(type(mounted).__module__.removesuffix("_connect") + "_pb2")
+        return mounted.path, mounted
 
     async def run(
         self, call: Call, peer: str, application: ASGIApp, scope: Scope, receive: Receive, send: Send
@@ -105,9 +112,9 @@ class Calls:
 
     async def intercept_unary(
         self,
-        call_next: Callable[[Request, RequestContext[Any, Any]], Awaitable[Response]],
+        call_next: Callable[[Request, Context], Awaitable[Response]],
         request: Request,
-        ctx: RequestContext[Any, Any],
+        ctx: Context,
     ) -> Response:
         """The answer of the service; its errors have their codes."""
         with self._settled():
@@ -115,9 +122,9 @@ class Calls:
 
     async def intercept_server_stream(
         self,
-        call_next: Callable[[Request, RequestContext[Any, Any]], AsyncIterator[Response]],
+        call_next: Callable[[Request, Context], AsyncIterator[Response]],
         request: Request,
-        ctx: RequestContext[Any, Any],
+        ctx: Context,
     ) -> AsyncGenerator[Response, None]:
         """The messages of the service; its errors have their codes."""
         with self._settled():
@@ -143,7 +150,7 @@ class Calls:
             code = Code.CANCELED.value
             raise
         except Exception as error:
-            refusal = to_connect_error(error, f"{call.service}/{call.method}")
+            refusal = connect_error(error, f"{call.service}/{call.method}")
             code = refusal.code.value
             raise refusal from error
         finally:
@@ -205,5 +212,5 @@ class _Gzip:
 def _of_unread(error: Exception) -> ConnectError:
     # Nothing but the reading of the request was under way.
     if isinstance(error, ConnectError | RefusedError):
-        return to_connect_error(error, "")
+        return connect_error(error, "")
     return ConnectError(Code.INVALID_ARGUMENT, f"the request cannot be read: {error or type(error).__name__}")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
-from connectrpc.request import RequestContext
 from flyteidl2.auth.auth_service_pb2 import (
     GetOAuth2MetadataRequest,
     GetOAuth2MetadataResponse,
@@ -14,13 +11,13 @@ from flyteidl2.auth.auth_service_pb2 import (
     GetPublicClientConfigResponse,
 )
 
+from flyte._server.codes import Context
+
 
 class AuthMetadataService:
     """Says that there is no login page, and what to do instead."""
 
-    async def get_o_auth2_metadata(
-        self, request: GetOAuth2MetadataRequest, ctx: RequestContext[Any, Any]
-    ) -> GetOAuth2MetadataResponse:
+    async def get_o_auth2_metadata(self, request: GetOAuth2MetadataRequest, ctx: Context) -> GetOAuth2MetadataResponse:
         """Nothing: clients that ask are set up for a login.
 
         Raises:
@@ -33,7 +30,7 @@ class AuthMetadataService:
         )
 
     async def get_public_client_config(
-        self, request: GetPublicClientConfigRequest, ctx: RequestContext[Any, Any]
+        self, request: GetPublicClientConfigRequest, ctx: Context
     ) -> GetPublicClientConfigResponse:
         """The header that tokens are sent in."""
         return GetPublicClientConfigResponse(authorization_metadata_key="authorization")

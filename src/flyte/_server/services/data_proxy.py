@@ -7,9 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
-from connectrpc.request import RequestContext
 from flyteidl2.common.identifier_pb2 import ActionIdentifier
 from flyteidl2.dataproxy.dataproxy_service_pb2 import (
     ArtifactType,
@@ -29,6 +27,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from flyte._atomic import write_atomically
 from flyte._server.action_data import ActionReader
 from flyte._server.callers import current_caller
+from flyte._server.codes import Context
 from flyte._server.downloads import Downloads
 from flyte._server.log_tails import AttemptKey, LogTails
 from flyte._server.readers import StoreReaders
@@ -59,7 +58,7 @@ class DataProxyService:
         self._plane = plane
 
     async def create_upload_location(
-        self, request: CreateUploadLocationRequest, ctx: RequestContext[Any, Any]
+        self, request: CreateUploadLocationRequest, ctx: Context
     ) -> CreateUploadLocationResponse:
         """A link to put a file to, and where it is then."""
         upload = self._plane.uploads.link(
@@ -79,7 +78,7 @@ class DataProxyService:
             expires_at=Timestamp(seconds=upload.expires_at_s),
         )
 
-    async def upload_inputs(self, request: UploadInputsRequest, ctx: RequestContext[Any, Any]) -> UploadInputsResponse:
+    async def upload_inputs(self, request: UploadInputsRequest, ctx: Context) -> UploadInputsResponse:
         """The inputs are in a file. What is sent twice is kept once.
 
         They are in the home of the server whatever `base_dir` says, which is where runs keep what they make.
@@ -103,9 +102,7 @@ class DataProxyService:
         response.offloaded_input_data.uri = str(path)
         return response
 
-    async def get_action_data(
-        self, request: GetActionDataRequest, ctx: RequestContext[Any, Any]
-    ) -> GetActionDataResponse:
+    async def get_action_data(self, request: GetActionDataRequest, ctx: Context) -> GetActionDataResponse:
         """What an action got and gave."""
         data = await self._plane.readers.read(lambda reader: _action(reader, request.action_id).data())
         return GetActionDataResponse(
@@ -113,7 +110,7 @@ class DataProxyService:
         )
 
     async def create_download_link(
-        self, request: CreateDownloadLinkRequest, ctx: RequestContext[Any, Any]
+        self, request: CreateDownloadLinkRequest, ctx: Context
     ) -> CreateDownloadLinkResponse:
         """A link to a report, or to the code of an action."""
         if request.WhichOneof("source") != "action_attempt_id":
@@ -133,9 +130,7 @@ class DataProxyService:
         response.pre_signed_urls.expires_at.seconds = expires_at_s
         return response
 
-    async def tail_logs(
-        self, request: TailLogsRequest, ctx: RequestContext[Any, Any]
-    ) -> AsyncIterator[TailLogsResponse]:
+    async def tail_logs(self, request: TailLogsRequest, ctx: Context) -> AsyncIterator[TailLogsResponse]:
         """The lines of an attempt until it has ended."""
         if request.pod_name or request.connector_endpoint:
             raise NotNowError("attempts are processes of the server's machine: there is no pod and no connector.")

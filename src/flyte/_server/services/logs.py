@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
-from connectrpc.request import RequestContext
 from flyteidl2.logs.dataplane.payload_pb2 import LogLine as LogLineMessage
 from flyteidl2.logs.dataplane.payload_pb2 import LogLineOriginator
 from flyteidl2.workflow.run_logs_service_pb2 import TailLogsRequest, TailLogsResponse
 
 from flyte._controller.log_files import LogLine
+from flyte._server.codes import Context
 from flyte._server.log_tails import AttemptKey, LogTails
 
 
@@ -21,9 +20,7 @@ class RunLogsService:
     def __init__(self, tails: LogTails) -> None:
         self._tails = tails
 
-    async def tail_logs(
-        self, request: TailLogsRequest, ctx: RequestContext[Any, Any]
-    ) -> AsyncIterator[TailLogsResponse]:
+    async def tail_logs(self, request: TailLogsRequest, ctx: Context) -> AsyncIterator[TailLogsResponse]:
         """The lines of an attempt until it has ended."""
         action = request.action_id
         key = AttemptKey(action.run.name, action.name, request.attempt)
