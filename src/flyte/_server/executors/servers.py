@@ -100,9 +100,7 @@ class AttemptServers:
 
     def _plain_spec(self, software: Software, shared: Mapping[str, str]) -> ServerSpec:
         # The official release is imported by its server, and reads what it is to do when it is.
-        at_start = {
-            name: value for name, value in shared.items() if not software.is_ours or _READ_AT_START.match(name)
-        }
+        at_start = {name: value for name, value in shared.items() if not software.is_ours or _READ_AT_START.match(name)}
         return ServerSpec(
             python=software.python,
             flags=(),

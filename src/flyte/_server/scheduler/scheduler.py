@@ -430,6 +430,8 @@ class Scheduler:
 
     def _run_ended(self, run: OpenRun) -> None:
         self._runs.pop(run.name, None)
+        for digest in {action.known.digest for action in run.actions.values() if action.known is not None}:
+            self._executor.release(digest)
         self._leases.let_go(run.run_id)
         self._aborts.let_go(run.run_id)
 
