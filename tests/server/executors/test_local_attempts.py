@@ -65,7 +65,7 @@ def told() -> str:
     assert told[6:12] == ["task", "run", "localhost:30080", "1", "token", "None"]
     assert told[12:14] == [str([module]), "2026-01-02 03:04:05+00:00"]
     assert told[14:] == [order.checkpoint_path, order.prev_checkpoint]
-    assert not (Path(order.outputs_path) / "work").exists()
+    await eventually(lambda: not (Path(order.outputs_path) / "work").exists())
 
 
 async def test_what_an_attempt_leaves_in_its_folder_stays(served: Served) -> None:
@@ -339,12 +339,28 @@ async def test_no_image_is_told_with_what_to_do(served: Served) -> None:
     assert (found.code, found.recoverable) == ("ImagePullBackOff", False)
     assert "registry.example/nothing:1" in found.message
     assert "--image" in found.message
-    spec.task_template.container.image = ""
+    spec.task_template.container.image = "two words"
     assert (await failure(executor, served.order(spec))).code == "InvalidImageName"
     spec.task_template.container.image = "venv:0123456789"
     gone = await failure(executor, served.order(spec))
     assert gone.code == "ImagePullBackOff"
     assert "is not on this machine" in gone.message
+
+
+async def test_a_task_without_an_image_runs_in_the_interpreter_of_the_server(served: Served) -> None:
+    spec = served.specs(
+        "@env.task\ndef told() -> str:\n    return sys.executable\n", "flyte.TaskEnvironment('e', image=None)"
+    )("told")
+    assert spec.task_template.container.image == ""
+    assert await value(served.executor(), served.order(spec)) == sys.executable
+
+
+async def test_a_release_that_cannot_be_installed_is_told(served: Served) -> None:
+    spec = served.specs("@env.task\ndef fine() -> int:\n    return 1\n")("fine")
+    spec.task_template.metadata.runtime.version = "1.9.0"
+    found = await failure(served.executor(), served.order(spec))
+    assert found.code == "ImagePullBackOff"
+    assert "flyte 1.9.0" in found.message
 
 
 async def test_a_program_of_its_own_is_refused(served: Served) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,9 +17,11 @@ from pathlib import Path
 from flyteidl2.core.tasks_pb2 import RuntimeMetadata
 from flyteidl2.task.task_definition_pb2 import TaskSpec
 
+from flyte._authoring.image import Image
 from flyte._image.building import find_environment
 from flyte._image.environment import SCHEME, Environment, running_environment
 from flyte._image.processes import stopped_by
+from flyte._image.venv import ensure_environment
 from flyte._logging import system_logger
 from flyte._server.executors.containers import TaskProcess
 from flyte._server.executors.official import ensure_official
@@ -26,7 +29,8 @@ from flyte._server.executors.refused import IMAGE_PULL_BACK_OFF, INVALID_IMAGE_N
 from flyte._version import __version__
 from flyte.errors import ImageBuildError
 
-DEFAULT_IMAGES = "ghcr.io/flyteorg/flyte:*"
+_DEFAULT = re.compile(r"ghcr\.io/flyteorg/flyte:py(?P<major>\d+)\.(?P<minor>\d+)-v[^:/@]+")
+"""The images of tasks that name none: Python, and a release."""
 
 _PROBE = """
 import importlib.util, json, os, sys
@@ -150,19 +154,26 @@ class Images:
         return software
 
     def _found(self, image: str, official_version: str) -> Software:
-        if not image or any(character.isspace() or not character.isprintable() for character in image):
+        if any(character.isspace() or not character.isprintable() for character in image):
             raise UnrunnableError(INVALID_IMAGE_NAME, f"{image!r} is no name of an image. {_how_to_map(image)}")
         if (python := self._mapping.find(image)) is not None:
             return _probed(python, image)
-        if not fnmatchcase(image, DEFAULT_IMAGES):
+        default = _DEFAULT.fullmatch(image)
+        if image and default is None:
             return self._built(image)
-        if not official_version:
-            return Software(running_environment())
+        version = sys.version_info[:2] if default is None else (int(default["major"]), int(default["minor"]))
         try:
-            folder = ensure_official(self._home, official_version)
-        except ImageBuildError as error:
+            if official_version:
+                return _probed(_python_of(ensure_official(self._home, official_version, version)), image)
+            return Software(self._plain(version))
+        except (ImageBuildError, ValueError) as error:
             raise _not_there(image, str(error)) from error
-        return _probed(_python_of(folder), image)
+
+    def _plain(self, version: tuple[int, int]) -> Environment:
+        """This package under that version of Python."""
+        if version == sys.version_info[:2]:
+            return running_environment()
+        return ensure_environment(Image.from_debian_base(python_version=version), home=self._home)
 
     def _built(self, image: str) -> Software:
         try:
