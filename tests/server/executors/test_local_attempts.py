@@ -306,6 +306,22 @@ def parent() -> int:
     assert await value(executor, served.order(spec("parent"))) != server
 
 
+async def test_fork_servers_that_nobody_wants_end_after_a_release(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flyte._server.executors.servers.KEPT_UNUSED_S", -0.9)
+    # Variables that an interpreter reads when it starts take a server of their own.
+    code = "@env.task\ndef parent() -> int:\n    return os.getppid()\n"
+    environment = "flyte.TaskEnvironment('e', env_vars={'PYTHONHASHSEED': '1'})"
+    spec, other, executor = served.specs(code)("parent"), served.specs(code, environment)("parent"), served.executor()
+    plain = await value(executor, served.order(spec))
+    order = served.order(other)
+    released = await value(executor, order)
+    executor.release(order.spec_digest)
+    await eventually(lambda: not runs(released))
+    assert await value(executor, served.order(spec)) == plain
+
+
 async def test_an_attempt_that_uses_more_than_its_limit_is_ended(served: Served) -> None:
     spec = served.specs(
         """

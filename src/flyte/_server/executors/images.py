@@ -33,12 +33,13 @@ _DEFAULT = re.compile(r"ghcr\.io/flyteorg/flyte:py(?P<major>\d+)\.(?P<minor>\d+)
 """The images of tasks that name none: Python, and a release."""
 
 _PROBE = """
-import importlib.util, json, os, sys
+import importlib.metadata, importlib.util, json, os, sys
 found = importlib.util.find_spec("flyte")
 folders = list(found.submodule_search_locations or ()) if found else []
 has = lambda *parts: any(os.path.exists(os.path.join(folder, *parts)) for folder in folders)
 ours, official = has("_worker", "forked.py"), has("_bin", "runtime.py")
-print(json.dumps({"kind": "ours" if ours else "official" if official else "none"}))
+kind = "ours" if ours else "official" if official else "none"
+print(json.dumps({"kind": kind, "version": importlib.metadata.version("flyte") if folders else ""}))
 """
 _PROBE_LIMIT_S = 60.0
 
@@ -205,9 +206,13 @@ def _probed(python: Path, image: str) -> Software:
             timeout=_PROBE_LIMIT_S,
             stdin=subprocess.DEVNULL,
         )
-        kind = json.loads(ended.stdout)["kind"] if ended.returncode == 0 else ended.stderr.strip()[-500:]
+        told = json.loads(ended.stdout) if ended.returncode == 0 else {"kind": ended.stderr.strip()[-500:]}
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise _not_there(image, f"{python} cannot be run: {error}.") from error
+    kind = told["kind"]
+    if kind == "ours" and told["version"] != __version__:
+        reason = f"{python}, which stands for it, has flyte {told['version']}: install {__version__} there, as here."
+        raise _not_there(image, reason)
     if kind not in ("ours", "official"):
         said = "it has no flyte" if kind == "none" else kind
         raise _not_there(image, f"{python}, which stands for it, cannot run tasks: {said}.")
