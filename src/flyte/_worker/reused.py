@@ -179,9 +179,7 @@ class _Worker:
             found = self._loaded[key] = task, loaded.code
         return found[0], replace(request, code=found[1])
 
-    async def _body(
-        self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt
-    ) -> Outputs | SystemExit:
+    async def _body(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt) -> Outputs | SystemExit:
         """What the task returns; `SystemExit` is returned too, for raised it would end the loop."""
         try:
             return await self._outputs(task, inputs, attempt)
