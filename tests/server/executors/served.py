@@ -50,7 +50,8 @@ class Served:
 
     def executor(self, **settings: Any) -> LocalExecutor:
         """A new executor, closed when the test ends."""
-        made = LocalExecutor(ExecutorSettings(**{"home": self.home, "endpoint": "localhost:30080"} | settings))
+        chosen: dict[str, Any] = {"home": self.home, "endpoint": "localhost:30080"} | settings
+        made = LocalExecutor(ExecutorSettings(**chosen))
         self.executors.append(made)
         return made
 

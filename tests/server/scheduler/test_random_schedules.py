@@ -95,6 +95,9 @@ class Programs:
                 break
         return failed
 
+    def set_waiting(self, run_name: str, action_name: str, *, is_waiting: bool) -> None:
+        """Nothing is held."""
+
     def release(self, spec_digest: bytes) -> None:
         """Nothing is kept."""
 

@@ -26,58 +26,92 @@ _BOUNDS = {
     Field.CPPTYPE_UINT32: (0, 2**32 - 1),
     Field.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
-_NAMED = {
-    "project": ("flytesnacks", "no-such", "", "../x"),
-    "domain": ("development", "staging", "no-such", ""),
+_SENSIBLE: dict[str, tuple[Any, ...]] = {
+    "RunIdentifier.name": ("r", "local-run", "done"),
+    "ActionIdentifier.name": ("a0", "a0", "child", "question"),
+    "ProjectIdentifier.name": ("flytesnacks",),
+    "Project.id": ("flytesnacks", "other"),
+    "GetProjectRequest.id": ("flytesnacks", "other"),
+    "TriggerName.name": ("nightly",),
+    "TaskTrigger.name": ("nightly", "hourly"),
+    "TaskName.name": ("env.root",),
+    "TaskIdentifier.name": ("env.root", "env.other"),
+    "SecretIdentifier.name": ("token", "password"),
+    "project": ("flytesnacks",),
+    "domain": ("development", "staging"),
     "organization": ("", "local", "acme"),
     "org": ("", "local", "acme"),
-    "version": ("v1", "v2", ""),
-    "task_version": ("v1", "v2", ""),
-    "task_name": ("env.root", "env.other", ""),
-    "parent_action_name": ("a0", "child", "", "no-such"),
+    "version": ("v1", "v2"),
+    "task_version": ("v1",),
+    "task_name": ("env.root",),
+    "parent_action_name": ("a0",),
+    "input_uri": ("/nowhere/inputs.pb",),
+    "limit": (0, 1, 2, 1000),
+    "token": ("",),
+    "key": ("created_at", "name", "phase"),
+    "field": ("phase", "name", "created_at", "labels.team"),
+    "attempt": (1,),
+    "revision": (0, 1),
+    "state": (0, 1),
+    "filters": ("", "eq(state, 0)"),
+    "string_value": ("word",),
+    "expression": ("0 * * * *",),
+    "cron_expression": ("0 * * * *",),
 }
-"""What some fields hold in half of the cases, so that garbage gets past the first check."""
+"""What fields hold, by message and name or by name alone, where a message is to get past the first checks."""
+
+_LEFT_OUT = {"raw_filters", "sort_by_fields"}
 
 
-def fill(random: Random, message: M, depth: int = 0) -> M:
+def tameness(random: Random) -> float:
+    """How often the next message has something sensible in a field."""
+    return random.choice((0.0, 0.5, 0.9, 0.98))
+
+
+def fill(random: Random, message: M, tame: float, depth: int = 0) -> M:
     """The message, with garbage in some of its fields."""
     for field in message.DESCRIPTOR.fields:
-        if random.random() < (0.15 if depth == 0 else 0.3) or depth > _DEPTH:
+        if random.random() < 0.3 - 0.27 * tame or depth > _DEPTH:
+            continue
+        if field.name in _LEFT_OUT and random.random() < tame:
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            _fill_map(random, message, field, depth)
+            _fill_map(random, message, field, tame, depth)
         elif field.is_repeated:
             for _ in range(random.choice((0, 1, 1, 2, 3))):
                 if field.message_type is not None:
-                    fill(random, getattr(message, field.name).add(), depth + 1)
+                    fill(random, getattr(message, field.name).add(), tame, depth + 1)
                 else:
-                    getattr(message, field.name).append(_value(random, field))
+                    getattr(message, field.name).append(_value(random, field, tame))
         elif field.message_type is not None:
             target = getattr(message, field.name)
             target.SetInParent()
-            fill(random, target, depth + 1)
+            fill(random, target, tame, depth + 1)
         else:
-            setattr(message, field.name, _value(random, field))
+            setattr(message, field.name, _value(random, field, tame))
     return message
 
 
-def _fill_map(random: Random, message: Message, field: Any, depth: int) -> None:
+def _fill_map(random: Random, message: Message, field: Any, tame: float, depth: int) -> None:
     key, value = field.message_type.fields
     entries = getattr(message, field.name)
     for _ in range(random.choice((0, 1, 2))):
-        name = _value(random, key)
+        name = _value(random, key, tame)
         if value.message_type is not None:
-            fill(random, entries[name], depth + 1)
+            fill(random, entries[name], tame, depth + 1)
         else:
-            entries[name] = _value(random, value)
+            entries[name] = _value(random, value, tame)
 
 
-def _value(random: Random, field: Any) -> Any:
+def _value(random: Random, field: Any, tame: float) -> Any:
+    sensible = _SENSIBLE.get(f"{field.containing_type.name}.{field.name}") or _SENSIBLE.get(field.name)
+    if sensible is not None and random.random() < tame:
+        fits = [each for each in sensible if isinstance(each, str) == (field.cpp_type == Field.CPPTYPE_STRING)]
+        if fits and field.type != Field.TYPE_BYTES:
+            return random.choice(fits)
     if field.cpp_type == Field.CPPTYPE_STRING:
         if field.type == Field.TYPE_BYTES:
             return random.choice((b"", b"\0", random.randbytes(16), random.randbytes(300)))
-        if field.name in _NAMED and random.random() < 0.6:
-            return random.choice(_NAMED[field.name])
         return random.choice(TEXTS)
     if field.cpp_type == Field.CPPTYPE_BOOL:
         return random.random() < 0.5

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
+from connectrpc.errors import ConnectError
 from flyteidl2.actions.actions_service_connect import ActionsServiceClient
 from flyteidl2.common.identifier_pb2 import ActionIdentifier, ProjectIdentifier, RunIdentifier
 from flyteidl2.imagebuilder.service_connect import ImageServiceClient
@@ -47,13 +48,24 @@ def action_id(name: str = "a0", run: str = "r") -> ActionIdentifier:
 
 
 class Applications:
-    """What is mounted on the port: each service below its path."""
+    """What is mounted on the port: each service below its path. Who hangs up is not answered any more."""
 
     def __init__(self, mounted: Mapping[str, Any]) -> None:
         self._mounted = mounted
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._mounted[scope["path"].rpartition("/")[0]](scope, receive, send)
+        answering: asyncio.Future[None] | None = None
+
+        async def heard() -> Any:
+            message = await receive()
+            if message["type"] == "http.disconnect" and answering is not None:
+                answering.cancel()
+            return message
+
+        application = self._mounted[scope["path"].rpartition("/")[0]]
+        answering = asyncio.ensure_future(application(scope, heard, send))
+        with suppress(asyncio.CancelledError, ConnectError):
+            await answering
 
 
 @dataclass
@@ -128,7 +140,8 @@ async def served(home: Path, executor: ScriptedExecutor | None = None) -> AsyncI
 @asynccontextmanager
 async def serving(application: Any) -> AsyncIterator[str]:
     """The address at which uvicorn serves an application, until the block ends."""
-    listener = socket.socket()
+    # With its protocol named, asyncio turns Nagle's algorithm off for its connections: answers come 40 ms earlier.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         application, lifespan="off", log_level="warning", timeout_graceful_shutdown=1, http="auto", ws="none"

@@ -30,7 +30,7 @@ from flyte._store.owners import this_process
 from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
 from flyte._store.writer import insert_run
 from tests.server.scheduler.scripted import spec
-from tests.server.services.garbage import fill
+from tests.server.services.garbage import fill, tameness
 from tests.server.services.serving import Served, served
 
 CALLS = int(os.environ.get("FLYTE_FUZZ_CALLS", "12"))
@@ -108,7 +108,7 @@ async def fuzz(server: Served, name: str, calls: int) -> Counter[tuple[str, Code
     for method in module.DESCRIPTOR.services_by_name[service].methods:
         random = Random(f"{service}.{method.name}")
         for _ in range(calls):
-            request = fill(random, GetMessageClass(method.input_type)())
+            request = fill(random, GetMessageClass(method.input_type)(), tameness(random))
             code = await call(client, method, request)
             allowed = DECLARED | ({Code.UNIMPLEMENTED} if method.name in NOT_OFFERED else set())
             assert code is None or code in allowed, f"{service}.{method.name}: {code}\n{request}"

@@ -99,7 +99,8 @@ class AttemptServers:
         await self._servers.close()
 
     def _plain_spec(self, software: Software, shared: Mapping[str, str]) -> ServerSpec:
-        at_start = {name: value for name, value in shared.items() if _READ_AT_START.match(name)}
+        # The official release is imported by its server, and reads what it is to do when it is.
+        at_start = {name: value for name, value in shared.items() if not software.is_ours or _READ_AT_START.match(name)}
         return ServerSpec(
             python=software.python,
             flags=(),
