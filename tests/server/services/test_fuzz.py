@@ -41,7 +41,7 @@ DECLARED = {
     Code.ABORTED,
     Code.RESOURCE_EXHAUSTED,
 }
-NOT_OFFERED = {"WatchWindowedActions", "Put", "Update"}
+NOT_OFFERED = {"Put", "Update"}
 
 FILES = {
     "actions": (actions_service_pb2, "ActionsService"),

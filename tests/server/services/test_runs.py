@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from connectrpc.code import Code
@@ -21,7 +22,7 @@ from flyteidl2.workflow.run_definition_pb2 import ConditionAction, ErrorInfo
 
 from flyte._store.conditions import Question, open_condition
 from flyte._store.records import action_id as stored_action_id
-from flyte._store.writer import in_order, record_actions
+from flyte._store.writer import Change, in_order, record_actions
 from flyte.models import ActionPhase
 from tests.server.scheduler.scripted import fails, outputs_of, spec
 from tests.server.services.serving import PLACE, Served, action_id, run_id, served
@@ -318,6 +319,6 @@ async def test_run_of_another_process_is_asked_to_abort(tmp_path: Path) -> None:
         assert [tuple(row) for row in rows] == [("enough",)]
 
 
-async def write(server: Served, change: object) -> int:
+async def write(server: Served, change: Change) -> Any:
     """The result of a change, made without blocking the server."""
-    return await asyncio.to_thread(server.writer.write, change)  # type: ignore[arg-type]
+    return await asyncio.to_thread(server.writer.write, change)
