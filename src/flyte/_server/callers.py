@@ -21,12 +21,12 @@ class Caller:
     base_url: str = ""
 
 
-_CALLER: ContextVar[Caller] = ContextVar("flyte_server_caller", default=Caller())
+_CALLER: ContextVar[Caller] = ContextVar("flyte_server_caller")
 
 
 def current_caller() -> Caller:
     """Who makes the request that this code answers; a caller without a name where there is none."""
-    return _CALLER.get()
+    return _CALLER.get(Caller())
 
 
 def set_caller(caller: Caller) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction
@@ -22,7 +23,14 @@ from flyte._server.refusals import (
     TooBusyError,
     UnknownError,
 )
-from flyte.errors import ConditionNotFoundError, RunNotFoundError, StoreError
+from flyte.errors import (
+    BaseRuntimeError,
+    ConditionNotFoundError,
+    DataNotFoundError,
+    RunAlreadyExistsError,
+    RunNotFoundError,
+    StoreError,
+)
 
 Service = TypeVar("Service")
 
@@ -39,13 +47,23 @@ _CODES: dict[type[Exception], Code] = {
     NotOfferedError: Code.UNIMPLEMENTED,
     RunNotFoundError: Code.NOT_FOUND,
     ConditionNotFoundError: Code.NOT_FOUND,
+    DataNotFoundError: Code.NOT_FOUND,
+    RunAlreadyExistsError: Code.ALREADY_EXISTS,
     # Clients ask again after a moment, by when the disk may have room or the lock be free.
     StoreError: Code.UNAVAILABLE,
 }
 
 
-def connect_error(error: Exception) -> ConnectError:
-    """The error that a client gets; one that nobody foresaw is logged, and `internal`."""
+def connect_error(error: Exception, doing: str = "a call") -> ConnectError:
+    """The error that a client gets.
+
+    One that nobody foresaw is logged with its traceback, under a reference that the client is told, and its text stays
+    here. Its code is `unknown`: clients repeat calls that end with `internal`, which would not help.
+
+    Args:
+        error: What was raised.
+        doing: By what, for the log.
+    """
     if isinstance(error, ConnectError):
         return error
     code = next((_CODES[each] for each in type(error).__mro__ if each in _CODES), None)
@@ -53,8 +71,13 @@ def connect_error(error: Exception) -> ConnectError:
         return ConnectError(code, str(error))
     if isinstance(error, RefusedError):
         return ConnectError(Code.FAILED_PRECONDITION, str(error))
-    system_logger.error("a request could not be answered", exc_info=error)
-    return ConnectError(Code.INTERNAL, f"{type(error).__name__}: {error}. The log of the server has more.")
+    if isinstance(error, BaseRuntimeError) and error.kind == "user":
+        return ConnectError(Code.INVALID_ARGUMENT, str(error))
+    reference = secrets.token_hex(4)
+    system_logger.error("%s failed (reference %s)", doing, reference, exc_info=error)
+    return ConnectError(
+        Code.UNKNOWN, f"the server failed at this; its log says why, at reference {reference}. Please report it."
+    )
 
 
 def answering(service: type[Service]) -> type[Service]:
@@ -76,7 +99,7 @@ def _answering(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return await method(*arguments)
         except Exception as error:
-            raise connect_error(error) from error
+            raise connect_error(error, method.__qualname__) from error
 
     return answer
 
@@ -89,7 +112,7 @@ def _streaming(method: Callable[..., Any]) -> Callable[..., Any]:
             async for message in messages:
                 yield message
         except Exception as error:
-            raise connect_error(error) from error
+            raise connect_error(error, method.__qualname__) from error
         finally:
             await messages.aclose()
 

@@ -97,6 +97,9 @@ class ScriptedExecutor:
         finally:
             self.running -= 1
 
+    def set_waiting(self, run_name: str, action_name: str, *, is_waiting: bool) -> None:
+        """Nothing is held."""
+
     def release(self, spec_digest: bytes) -> None:
         """Nothing is kept."""
 

@@ -17,6 +17,7 @@ from flyte._server.scheduler.commits import Commits
 from flyte._server.scheduler.ending import Endings, error_column
 from flyte._server.scheduler.rules import KnownSpec
 from flyte._server.scheduler.states import OpenAction
+from flyte._server.scheduler.waiting import Waiting
 from flyte._worker.files import write_outputs
 from flyte.models import ActionPhase
 
@@ -34,13 +35,20 @@ class Drives:
     """Starts what takes actions through their attempts. Lives on the server's loop."""
 
     def __init__(
-        self, executor: Executor, admission: Admission, commits: Commits, cache: ResultCache, endings: Endings
+        self,
+        executor: Executor,
+        admission: Admission,
+        commits: Commits,
+        cache: ResultCache,
+        endings: Endings,
+        waiting: Waiting,
     ) -> None:
         self._executor = executor
         self._admission = admission
         self._commits = commits
         self._cache = cache
         self._endings = endings
+        self._waiting = waiting
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, action: OpenAction) -> None:
@@ -153,6 +161,8 @@ class Drives:
                     at_s, code = bounds.of_run()
                     timeout.reschedule(at_s)
                     self._started(action)
+                    if action.open_children:
+                        self._waiting.hold_back(action)
 
                 return await self._executor.run_attempt(self._order(action), started)
         except TimeoutError:

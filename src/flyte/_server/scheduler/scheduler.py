@@ -30,6 +30,7 @@ from flyte._server.scheduler.recovery import Recovered
 from flyte._server.scheduler.rules import KnownSpecs
 from flyte._server.scheduler.states import DONE, TERMINAL, OpenAction, OpenRun
 from flyte._server.scheduler.updates import ChildWatchers
+from flyte._server.scheduler.waiting import Waiting
 from flyte._server.scheduling import RunRequest
 from flyte._store.aborts import AbortRequest, AbortWatch
 from flyte._store.leases import LeaseKeeper
@@ -65,9 +66,10 @@ class Scheduler:
         self._watchers = ChildWatchers()
         self._commits = Commits(writer, self._published)
         self._cache = ResultCache(self._home, self._commits)
-        self._endings = Endings(self._home, self._commits, self._cache, self._run_ended)
+        self._waiting = Waiting(executor)
+        self._endings = Endings(self._home, self._commits, self._cache, self._waiting, self._run_ended)
         self._admission = Admission(lambda: executor.capacity, priorities)
-        self._drives = Drives(executor, self._admission, self._commits, self._cache, self._endings)
+        self._drives = Drives(executor, self._admission, self._commits, self._cache, self._endings, self._waiting)
         self._conditions = Conditions(self._home, self._commits, self._endings)
         self._leases = LeaseKeeper(writer)
         self._aborts = AbortWatch(writer)
@@ -339,16 +341,10 @@ class Scheduler:
         return action
 
     def _count(self, action: OpenAction) -> None:
-        """It is open, and its parent waits for it."""
+        """It is open, and its parent waits for it, unless it has ended where it ran."""
         self._open_actions += 1
-        parent = action.parent
-        assert parent is not None
-        if action.record.kind == ActionKind.TRACE:
-            return
-        action.counts_for_parent = True
-        parent.open_children += 1
-        if parent.seat is not None:
-            parent.seat.lend()
+        if action.record.kind != ActionKind.TRACE:
+            self._waiting.called(action)
 
     async def _record_trace(self, action: OpenAction) -> None:
         """A trace that has ended where it ran."""
@@ -434,6 +430,8 @@ class Scheduler:
 
     def _run_ended(self, run: OpenRun) -> None:
         self._runs.pop(run.name, None)
+        for digest in {action.known.digest for action in run.actions.values() if action.known is not None}:
+            self._executor.release(digest)
         self._leases.let_go(run.run_id)
         self._aborts.let_go(run.run_id)
 

@@ -38,6 +38,29 @@ from flyte._store.served_secrets import Vault
 from flyte._store.writer import Writer
 
 
+def made_services(
+    scheduling: Scheduling, writer: Writer, home: Path, readers: StoreReaders, places: Places | None = None
+) -> list[tuple[Any, Any]]:
+    """The class of the application and the service of each, for whoever mounts them; as of `services`."""
+    places = places or Places()
+    store = ServedStore(home, writer, readers)
+    creation = RunCreation(scheduling, store, places)
+    # Each service is a class of its own, and so is each application.
+    return [
+        (QueueServiceASGIApplication, QueueService(scheduling)),
+        (StateServiceASGIApplication, StateService(scheduling, store)),
+        (ActionsServiceASGIApplication, ActionsService(scheduling)),
+        (RunServiceASGIApplication, RunService(scheduling, store, places)),
+        (TrackedRunServiceASGIApplication, TrackedRunService(scheduling, store, places)),
+        (TaskServiceASGIApplication, TaskService(store, places, creation)),
+        (ProjectServiceASGIApplication, ProjectService(store, places)),
+        (TriggerServiceASGIApplication, TriggerService(store, places)),
+        (SecretServiceASGIApplication, SecretService(store, places, Vault(home))),
+        (SettingsServiceASGIApplication, SettingsService(store, places)),
+        (ImageServiceASGIApplication, ImageService(home)),
+    ]
+
+
 def services(
     scheduling: Scheduling,
     writer: Writer,
@@ -58,22 +81,6 @@ def services(
         places: What runs belong to; by default organisation `local`.
         read_max_bytes: The largest message of a request; None for no bound.
     """
-    places = places or Places()
-    store = ServedStore(home, writer, readers)
-    creation = RunCreation(scheduling, store, places)
-    # Each service is a class of its own, and so is each application.
-    made: list[tuple[Any, Any]] = [
-        (QueueServiceASGIApplication, QueueService(scheduling)),
-        (StateServiceASGIApplication, StateService(scheduling, store)),
-        (ActionsServiceASGIApplication, ActionsService(scheduling)),
-        (RunServiceASGIApplication, RunService(scheduling, store, places)),
-        (TrackedRunServiceASGIApplication, TrackedRunService(scheduling, store, places)),
-        (TaskServiceASGIApplication, TaskService(store, places, creation)),
-        (ProjectServiceASGIApplication, ProjectService(store, places)),
-        (TriggerServiceASGIApplication, TriggerService(store, places)),
-        (SecretServiceASGIApplication, SecretService(store, places, Vault(home))),
-        (SettingsServiceASGIApplication, SettingsService(store, places)),
-        (ImageServiceASGIApplication, ImageService(home)),
-    ]
+    made = made_services(scheduling, writer, home, readers, places)
     applications = [application(service, read_max_bytes=read_max_bytes) for application, service in made]
     return {application.path: application for application in applications}
