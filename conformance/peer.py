@@ -88,6 +88,7 @@ class Peer:
         runs: By name.
         on_run: Told of each new run; may settle it at once.
         faults: Errors that the next calls of a method end with, by its name.
+        drops: How many calls of a method are carried out without an answer, as if the server was killed.
         cuts: How many streams of a method end after their first message, as if the server was killed.
         token: What calls have to bring as a bearer token; None lets all in.
     """
@@ -104,6 +105,7 @@ class Peer:
         self.secrets: dict[str, secret_definition_pb2.Secret] = {}
         self.triggers: dict[Key, trigger_definition_pb2.TriggerDetails] = {}
         self.faults: dict[str, list[ConnectError]] = defaultdict(list)
+        self.drops: dict[str, int] = defaultdict(int)
         self.cuts: dict[str, int] = defaultdict(int)
         self.token: str | None = None
         self.on_run: Callable[[str], None] = lambda name: None
@@ -244,12 +246,24 @@ class Peer:
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"]
         app = self._apps.get(path.rsplit("/", 1)[0])
-        if app is not None:
+        method = path.rsplit("/", 1)[-1]
+        if app is not None and self.drops[method] > 0:
+            self.drops[method] -= 1
+            await app(scope, receive, self._drop)
+        elif app is not None:
             await app(scope, receive, send)
         elif path.startswith("/files/"):
             await self._serve_file(scope, receive, send)
         else:
             await _respond(send, 404, b"no such page")
+
+    async def _drop(self, message: Any) -> None:
+        """The connections break before anything is said."""
+        assert self._server is not None
+        for connection in list(self._server.server_state.connections):
+            transport: Any = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
 
     async def _serve_file(self, scope: Any, receive: Any, send: Any) -> None:
         path = self.folder / scope["path"].removeprefix("/files/")

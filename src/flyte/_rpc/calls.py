@@ -11,7 +11,7 @@ from uuid import uuid4
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
-from flyte._rpc.failures import as_flyte_error, is_cut, never_arrived, was_cancelled
+from flyte._rpc.failures import as_flyte_error, never_arrived, was_cancelled
 from flyte._rpc.retries import QUICK_S, delay_s, patience_s
 from flyte._rpc.settings import SessionSettings
 from flyte._rpc.tokens import Credentials
@@ -82,7 +82,7 @@ class Calls:
         return await self._credentials.renew(ctx.request_headers().get("authorization"))
 
     def _is_worth_another(self, error: ConnectError, ctx: Any, retry_no: int, deadline: float) -> bool:
-        if error.code is not Code.UNAVAILABLE or (is_cut(error) and ctx.method().name in _NOT_TWICE):
+        if error.code is not Code.UNAVAILABLE or (ctx.method().name in _NOT_TWICE and not never_arrived(error)):
             return False
         if patience_s():
             return time.monotonic() < deadline

@@ -35,11 +35,6 @@ def never_arrived(error: BaseException) -> bool:
     return isinstance(cause, ConnectionError) and not isinstance(cause, ConnectionResetError | BrokenPipeError)
 
 
-def is_cut(error: BaseException) -> bool:
-    """Whether the connection broke, so that nobody knows what became of the call."""
-    return error.__cause__ is not None and not never_arrived(error)
-
-
 def was_cancelled(error: ConnectError) -> bool:
     """Whether the caller was cancelled, which the library tells as an error of the call."""
     return isinstance(error.__cause__, asyncio.CancelledError)

@@ -22,7 +22,7 @@ from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, GetRunDetailsRe
 from flyte._authoring.task import TaskTemplate
 from flyte._controller.limits import check_inline_size
 from flyte._logging import system_logger
-from flyte._rpc.failures import ALREADY_EXISTS, UNAVAILABLE, is_cut
+from flyte._rpc.failures import ALREADY_EXISTS, UNAVAILABLE, never_arrived
 from flyte._rpc.retries import PATIENCE_S, delay_s
 from flyte._rpc.sessions import Session
 from flyte._rpc.settings import current_session
@@ -224,8 +224,8 @@ async def _create(session: Session, request: CreateRunRequest) -> RunMessage:
                 raise RunAlreadyExistsError(
                     f"the control plane has a run {name!r} already: choose another name, or leave it out. ({error})"
                 ) from error
-            broke = error.__cause__ is not None and is_cut(error.__cause__)
-            if error.code != UNAVAILABLE or not (broke or may_be_there) or time.monotonic() > deadline:
+            may_have_arrived = error.__cause__ is None or not never_arrived(error.__cause__)
+            if error.code != UNAVAILABLE or not (may_have_arrived or may_be_there) or time.monotonic() > deadline:
                 raise
             may_be_there = True
         await asyncio.sleep(delay_s(retry_no))
