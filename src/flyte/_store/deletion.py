@@ -24,8 +24,14 @@ CACHE_FOLDER = "cache"
 
 _ACTIONS_AT_ONCE = 2_000
 _PAGES_AT_ONCE = 2_000
-_OF_ACTIONS = ("delete_actions", "delete_attempts", "delete_cache_lookups", "delete_conditions")
-_OF_A_RUN = ("delete_run_tasks", "forget_abort_requests", "release_cache_keys_of_run")
+_OF_ACTIONS = (
+    "delete_actions",
+    "delete_attempts",
+    "delete_cache_lookups",
+    "delete_conditions",
+    "delete_served_actions",
+)
+_OF_A_RUN = ("delete_run_tasks", "forget_abort_requests", "release_cache_keys_of_run", "delete_served_run")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 from flyte._store.conditions import StoredCondition
 from flyte._store.database import DATABASE_FILE, connect, store_errors
@@ -31,6 +32,7 @@ from flyte.errors import ConditionNotFoundError, RunNotFoundError
 from flyte.models import ActionPhase
 
 _ALL = -1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class StoreReader:
             "limit": wanted.limit,
         }
         with self._errors():
-            return [_run(row) for row in self._connection.execute(statement("list_runs"), parameters)]
+            return [stored_run(row) for row in self._connection.execute(statement("list_runs"), parameters)]
 
     def load_run(self, name: str) -> StoredRun:
         """The run of that name.
@@ -93,7 +95,7 @@ class StoreReader:
             row = self._connection.execute(statement("run_by_name"), (name,)).fetchone()
         if row is None:
             raise RunNotFoundError(f"there is no run {name!r} in {self._path}.{self._near(name)}")
-        return _run(row)
+        return stored_run(row)
 
     def list_run_ages(self) -> list[tuple[int, str, int | None]]:
         """Of every run its id, its name and when it ended in microseconds, newest first."""
@@ -104,7 +106,7 @@ class StoreReader:
         """The run of that id."""
         with self._errors():
             row = self._connection.execute(statement("run_by_id"), (run_id,)).fetchone()
-        return None if row is None else _run(row)
+        return None if row is None else stored_run(row)
 
     def list_actions(
         self, run: StoredRun, phases: Sequence[ActionPhase] = (), after_action_id: int | None = None, limit: int = _ALL
@@ -184,6 +186,15 @@ class StoreReader:
         with self._errors():
             return dict(map(tuple, self._connection.execute(statement("run_tasks"), (run.run_id,))))
 
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """What `question` reads from the store.
+
+        Raises:
+            StoreError: it could not be read.
+        """
+        with self._errors():
+            return question(self._connection)
+
     def load_inputs(self, action: StoredAction) -> bytes | None:
         """The action's serialized `flyteidl2.task.Inputs`."""
         return load_payload(self.home, action.inputs, action.inputs_file)
@@ -191,6 +202,25 @@ class StoreReader:
     def load_outputs(self, action: StoredAction) -> bytes | None:
         """The action's serialized `flyteidl2.task.Outputs`; None until it succeeded."""
         return load_payload(self.home, action.outputs, action.outputs_file)
+
+    def select(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """The rows of a query.
+
+        Raises:
+            StoreError: it could not be asked.
+        """
+        with self._errors():
+            return self._connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that the block reads is of one moment."""
+        with self._errors():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -208,7 +238,8 @@ def _phases(phases: Sequence[ActionPhase]) -> str | None:
     return json.dumps([phase.to_protobuf_value() for phase in phases]) if phases else None
 
 
-def _run(row: sqlite3.Row) -> StoredRun:
+def stored_run(row: sqlite3.Row) -> StoredRun:
+    """The run in a row of the table."""
     phase = ActionPhase.from_protobuf(row["phase"])
     owner = Owner(row["owner_host"], row["owner_boot_id"], row["owner_pid"], row["owner_started_us"])
     return StoredRun(

@@ -1,1 +1,41 @@
 -- What the scheduler of the control plane asks and records.
+
+-- name: insert_served_run
+INSERT INTO served_run (run_id, run_spec, source, created_by, trigger_name, base_dir, raw_data_prefix, abort_reason,
+                        aborted_by)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: put_task_spec
+INSERT INTO task_spec (digest, spec) VALUES (?, ?) ON CONFLICT DO NOTHING;
+
+-- name: record_served_actions
+INSERT INTO served_action (action_id, target, spec_digest, cache_key, recovered_from, output_uri, tries, due_us,
+                           abort_reason, aborted_by, signalled_by)
+VALUES {rows}
+ON CONFLICT (action_id) DO UPDATE
+   SET target = excluded.target, spec_digest = excluded.spec_digest, cache_key = excluded.cache_key,
+       recovered_from = excluded.recovered_from, output_uri = excluded.output_uri, tries = excluded.tries,
+       due_us = excluded.due_us, abort_reason = excluded.abort_reason, aborted_by = excluded.aborted_by, signalled_by = excluded.signalled_by;
+
+-- name: abort_served_run
+UPDATE served_run SET abort_reason = ?, aborted_by = ? WHERE run_id = ?;
+
+-- name: served_run
+SELECT * FROM served_run WHERE run_id = ?;
+
+-- name: served_actions
+SELECT action_id, target, spec_digest, cache_key, recovered_from, output_uri, tries, due_us, abort_reason, aborted_by,
+       signalled_by
+  FROM served_action WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32;
+
+-- name: task_spec
+SELECT spec FROM task_spec WHERE digest = ?;
+
+-- name: open_served_runs
+SELECT name FROM run WHERE phase IN (1, 2, 3, 4, 9) AND mode IN ('remote', 'hybrid') ORDER BY run_id;
+
+-- name: delete_served_actions
+DELETE FROM served_action WHERE action_id > :run_id << 32 AND action_id <= :last;
+
+-- name: delete_served_run
+DELETE FROM served_run WHERE run_id = ?;

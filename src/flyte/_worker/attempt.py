@@ -18,8 +18,8 @@ from flyte._engine.attempts import Failure
 from flyte._logging import system_logger
 from flyte._worker.bodies import memory_freed, run_body
 from flyte._worker.code import load_task
+from flyte._worker.controllers import controller_of
 from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs
-from flyte._worker.no_controller import NoController
 from flyte._worker.request import AttemptRequest
 from flyte._worker.termination import Termination
 from flyte.models import RawDataPath, TaskContext
@@ -64,7 +64,7 @@ def run_attempt(request: AttemptRequest) -> int:
     except BaseException as error:
         _end_if_forked(process_id)
         _say(error)
-        write_error(request.outputs_path, _failure(error))
+        write_error(request.outputs_path, failure_in(error))
         return termination.exit_code if termination.was_asked else FAILED_TO_LOAD
     _end_if_forked(process_id)
     report = Report(request.action.name)
@@ -74,11 +74,11 @@ def run_attempt(request: AttemptRequest) -> int:
         was_asked = termination.was_asked
         _end_if_forked(process_id)
         _say(error)
-        _save_report(report, task, request)
-        write_error(request.outputs_path, _terminated(task, termination) if was_asked else _failure(error))
+        save_report(report, task, request)
+        write_error(request.outputs_path, _terminated(task, termination) if was_asked else failure_in(error))
         return termination.exit_code if was_asked else 0
     _end_if_forked(process_id)
-    _save_report(report, task, request)
+    save_report(report, task, request)
     # What is complete is complete, even where the process was told to end meanwhile.
     _write(request.outputs_path, outputs)
     return 0
@@ -94,8 +94,8 @@ def _run(
     attempt = _RunningAttempt(task, report)
     scope = ActionScope(
         action_name=request.action.name,
-        controller=NoController(os.environ.get("_U_EP_OVERRIDE")),
-        make_context=lambda scope: _context(request, scope, report),
+        controller=controller_of(request),
+        make_context=lambda scope: attempt_context(request, scope, report),
         custom_context={pair.key: pair.value for pair in inputs.context},
         attempt=attempt,
     )
@@ -108,7 +108,8 @@ def _run(
         _open_standard_streams()
 
 
-def _context(request: AttemptRequest, scope: ActionScope, report: Report) -> TaskContext:
+def attempt_context(request: AttemptRequest, scope: ActionScope, report: Report) -> TaskContext:
+    """What `flyte.ctx()` is in the attempt."""
     return TaskContext(
         action=request.action,
         version=request.version,
@@ -135,11 +136,12 @@ def _write(outputs_path: str, outputs: Outputs) -> None:
     except Exception as error:
         # The file says why to whoever does not see this process end; a disk with no room for one may have it for that.
         with suppress(Exception):
-            write_error(outputs_path, _failure(error))
+            write_error(outputs_path, failure_in(error))
         raise
 
 
-def _save_report(report: Report, task: Any, request: AttemptRequest) -> None:
+def save_report(report: Report, task: Any, request: AttemptRequest) -> None:
+    """The report is below `outputs_path`, where the task has one."""
     if not task.report:
         return
     try:
@@ -149,7 +151,8 @@ def _save_report(report: Report, task: Any, request: AttemptRequest) -> None:
         system_logger.warning("the report of action %s was not written: %s", request.action.name, error)
 
 
-def _failure(error: BaseException) -> Failure:
+def failure_in(error: BaseException) -> Failure:
+    """The failure that what an attempt raised stands for."""
     if isinstance(error, SystemExit):
         message = f"the task called sys.exit({error.code!r}), which ends no attempt: return, or raise an error."
         return Failure("SystemExit", "user", message, worker="user")

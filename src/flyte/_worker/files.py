@@ -7,7 +7,7 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 from google.protobuf.message import DecodeError
 
 from flyte._engine.attempts import Failure
-from flyte.errors import RuntimeSystemError, StorageError
+from flyte.errors import ErrorKind, RuntimeSystemError, StorageError
 from flyte.storage._addresses import absolute, is_remote, join, local_path
 from flyte.storage._backend import backend_of
 from flyte.storage._flushing import wait_until_flushed
@@ -16,7 +16,7 @@ OUTPUTS_FILE = "outputs.pb"
 ERROR_FILE = "error.pb"
 
 _MESSAGE_LIMIT_CHARACTERS = 32_768
-_ORIGINS = {"user": ExecutionError.USER, "system": ExecutionError.SYSTEM}
+_ORIGINS: dict[ErrorKind, ExecutionError.ErrorKind] = {"user": ExecutionError.USER, "system": ExecutionError.SYSTEM}
 
 
 def load_inputs(address: str) -> Inputs:
@@ -78,6 +78,25 @@ def write_error(outputs_path: str, failure: Failure) -> None:
     )
     _write(outputs_path, ERROR_FILE, ErrorDocument(error=error).SerializeToString(deterministic=True))
     _delete(_address(outputs_path, OUTPUTS_FILE))
+
+
+def load_failure(outputs_path: str) -> Failure | None:
+    """What `error.pb` says; None where there is none.
+
+    Raises:
+        StorageError: it cannot be read.
+        RuntimeSystemError: code `ErrorUnreadable`; there is something else.
+    """
+    address = _address(outputs_path, ERROR_FILE)
+    backend = backend_of(address)
+    if backend.find(address) is None:
+        return None
+    try:
+        error = ErrorDocument.FromString(backend.read(address)).error
+    except DecodeError as wrong:
+        raise RuntimeSystemError("ErrorUnreadable", f"{address} holds no error: it was truncated.") from wrong
+    kind: ErrorKind = next((kind for kind, origin in _ORIGINS.items() if origin == error.origin), "unknown")
+    return Failure(error.code, kind, error.message, error.kind == ContainerError.RECOVERABLE, worker="user")
 
 
 def _text(text: str) -> str:

@@ -15,12 +15,15 @@ from pathlib import Path
 
 from flyte._bundle.module_loading import module_below
 from flyte._forks.client import ForkServer, Launched
+from flyte._forks.spawning import Spawned, SpawnServer
 from flyte._forks.wire import receive, send
+from flyte._logging import read_log_levels
 
 # What every attempt needs, loaded before processes are forked.
 from flyte._worker import attempt as _attempt  # noqa: F401
 from flyte._worker import logs as _logs  # noqa: F401
 from flyte._worker.program import main
+from flyte._worker.reused import serve
 from flyte.storage import _local as _local
 from flyte.types import _codec as _codec
 
@@ -41,25 +44,33 @@ def preload(text: str) -> None:
 
 
 def attempt(descriptor: int) -> None:
-    """Runs `a0` with the arguments and the variables that come by a socket, and ends the process as that does."""
-    with socket.socket(fileno=descriptor) as connection:
-        try:
-            request, _ = receive(connection)
-        except EOFError:
-            return
+    """Runs `a0` with the arguments and the variables that come by a socket, and ends the process as that does.
+
+    A request without arguments is for a worker, which runs the attempts that come by the socket from then on.
+    """
+    connection = socket.socket(fileno=descriptor)
+    try:
+        request, _ = receive(connection)
+    except EOFError:
+        return
     os.environ.clear()
     os.environ.update(request["environment"])
+    read_log_levels()
+    if "arguments" not in request:
+        serve(connection)
+        return
+    connection.close()
     sys.argv = ["a0", *request["arguments"]]
     main()
 
 
 def launch_attempt(
-    server: ForkServer,
+    server: ForkServer | SpawnServer,
     arguments: Sequence[str],
     environment: Mapping[str, str],
     folder: str,
     streams: Sequence[int] = (),
-) -> Launched:
+) -> Launched | Spawned:
     """An attempt is on its way.
 
     Args:
@@ -74,3 +85,28 @@ def launch_attempt(
         launched = server.launch((theirs.fileno(), *streams), folder)
         send(ours, {"arguments": list(arguments), "environment": dict(environment)})
     return launched
+
+
+def launch_worker(
+    server: ForkServer | SpawnServer, environment: Mapping[str, str], folder: str, streams: Sequence[int]
+) -> tuple[Launched | Spawned, socket.socket]:
+    """A worker is on its way, and the connection to it, which `flyte._worker.reused` tells of.
+
+    Args:
+        server: One whose entry is `attempt`.
+        environment: All its variables.
+        folder: Its working directory.
+        streams: Descriptors of its standard output and error.
+
+    Raises:
+        OSError: there can be no more connections.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            launched = server.launch((theirs.fileno(), *streams), folder)
+            send(ours, {"environment": dict(environment)})
+        except BaseException:
+            ours.close()
+            raise
+    return launched, ours

@@ -37,6 +37,7 @@ def _help_settings() -> dict[str, object]:
     cls=RootGroup,
     members={
         "abort": "flyte.cli._abort:abort",
+        "backup": "flyte.cli._backup:backup",
         "build": "flyte.cli._build:build",
         "bundle": "flyte.cli._bundle:bundle",
         "create": "flyte.cli._create:create",
@@ -44,6 +45,7 @@ def _help_settings() -> dict[str, object]:
         "explain": "flyte.cli._explain:explain",
         "get": "flyte.cli._get:get",
         "rerun": "flyte.cli._rerun:rerun",
+        "restore": "flyte.cli._backup:restore",
         "resume": "flyte.cli._resume:resume",
         "run": "flyte.cli._run:run",
         "signal": "flyte.cli._signal:signal",

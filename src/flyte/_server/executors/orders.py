@@ -96,6 +96,10 @@ class Executor(Protocol):
         """
         ...
 
+    def set_waiting(self, run_name: str, action_name: str, *, is_waiting: bool) -> None:
+        """A running attempt of that action waits for others, or no longer does: what it holds is free meanwhile."""
+        ...
+
     def release(self, spec_digest: bytes) -> None:
         """No attempt of that spec is wanted for now; what is kept for the next one may be let go of."""
         ...

@@ -28,6 +28,8 @@ CREATE TABLE served_action (
     -- `workflow.ActionSpec` without the task's spec, which is by its digest in `task_spec`.
     target       BLOB    NOT NULL,
     spec_digest  BLOB,
+    -- Under which its result is kept; NULL where none is.
+    cache_key    TEXT,
     -- The run that the outcome was taken over from.
     recovered_from TEXT,
     -- Where its last attempt leaves its outputs; of a trace, the file that has them.

@@ -1,0 +1,506 @@
+"""What services ask of the scheduler, carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+
+from flyteidl2.common.phase_pb2 import ActionPhase as PhaseMessage
+from flyteidl2.core.literals_pb2 import Literal
+from flyteidl2.workflow.run_definition_pb2 import ActionSpec
+from flyteidl2.workflow.state_service_pb2 import ActionUpdate
+
+from flyte._engine.attempts import Failure
+from flyte._engine.names import ROOT_ACTION
+from flyte._logging import system_logger
+from flyte._server.executors.orders import Executor
+from flyte._server.refusals import InvalidRequestError, NotNowError, RunAbortedError, TooBusyError, UnknownError
+from flyte._server.scheduler.admission import Admission
+from flyte._server.scheduler.caching import ResultCache
+from flyte._server.scheduler.commits import Commits
+from flyte._server.scheduler.conditions import PAUSED, Conditions, question_of
+from flyte._server.scheduler.creation import create_run
+from flyte._server.scheduler.drives import QUEUED, RUNNING, Drives, next_attempt
+from flyte._server.scheduler.ending import Endings, error_column, relative_to
+from flyte._server.scheduler.hub import Hub
+from flyte._server.scheduler.loading import load_open_runs
+from flyte._server.scheduler.recovery import Recovered
+from flyte._server.scheduler.rules import KnownSpecs
+from flyte._server.scheduler.states import DONE, TERMINAL, OpenAction, OpenRun
+from flyte._server.scheduler.updates import ChildWatchers
+from flyte._server.scheduler.waiting import Waiting
+from flyte._server.scheduling import RunRequest
+from flyte._store.aborts import AbortRequest, AbortWatch
+from flyte._store.leases import LeaseKeeper
+from flyte._store.reader import StoreReader
+from flyte._store.records import ActionKind, ActionRecord, action_id
+from flyte._store.writer import Writer
+from flyte._worker.files import load_failure
+from flyte.errors import RunNotFoundError
+from flyte.models import ActionID, ActionPhase
+
+MOST_OPEN_ACTIONS = 200_000
+"""More than that are not taken in until some have ended."""
+
+_RECOVERED = ActionPhase.RECOVERED
+
+
+class Scheduler:
+    """See `flyte._server.scheduling.Scheduling`, which it carries out. Make it on the server's loop.
+
+    Args:
+        writer: Of the store.
+        executor: Runs attempts.
+        priorities: Of queues, by name; the higher goes first, and a queue that is not there has 0.
+    """
+
+    def __init__(self, writer: Writer, executor: Executor, priorities: Mapping[str, int] | None = None) -> None:
+        self._writer = writer
+        self._home = writer.home
+        self._executor = executor
+        self._runs: dict[str, OpenRun] = {}
+        self._specs = KnownSpecs()
+        self._hub = Hub()
+        self._watchers = ChildWatchers()
+        self._commits = Commits(writer, self._published)
+        self._cache = ResultCache(self._home, self._commits)
+        self._waiting = Waiting(executor)
+        self._endings = Endings(self._home, self._commits, self._cache, self._waiting, self._run_ended)
+        self._admission = Admission(lambda: executor.capacity, priorities)
+        self._drives = Drives(executor, self._admission, self._commits, self._cache, self._endings, self._waiting)
+        self._conditions = Conditions(self._home, self._commits, self._endings)
+        self._leases = LeaseKeeper(writer)
+        self._aborts = AbortWatch(writer)
+        self._loop = asyncio.get_running_loop()
+        self._open_actions = 0
+        self._asking: list[asyncio.Task[None]] = []
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing can be recorded at the moment; None while all is well."""
+        return None if self._commits.error is None else str(self._commits.error)
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs are not over."""
+        return len(self._runs)
+
+    def counts(self) -> dict[str, int]:
+        """How many open actions there are in each phase."""
+        counts: dict[str, int] = {}
+        for run in self._runs.values():
+            for action in run.actions.values():
+                if action.is_open:
+                    phase = ActionPhase.from_protobuf(action.record.phase).value
+                    counts[phase] = counts.get(phase, 0) + 1
+        return counts
+
+    @property
+    def running_attempts(self) -> int:
+        """How many attempts have a seat at the executor."""
+        return self._admission.held
+
+    @property
+    def streams(self) -> int:
+        """How many streams tell of changes."""
+        return self._hub.watchers + self._watchers.streams
+
+    async def start(self) -> None:
+        """The runs that an earlier server left open go on: attempts that it had running are lost, and follow anew."""
+        loaded = await asyncio.to_thread(load_open_runs, self._home, self._specs)
+        for run, claim in loaded:
+            if not await self._commits.change(claim):
+                system_logger.error("run %s belongs to another process now, and is left to it", run.name)
+                continue
+            self._keep(run)
+            for action in run.actions.values():
+                self._go_on(action)
+        asking, self._asking = self._asking, []
+        await asyncio.gather(*asking)
+
+    async def close(self) -> None:
+        """Nothing goes on; what is open stays so in the store, for the next server."""
+        await self._drives.close()
+        self._conditions.close()
+        await self._commits.close()
+        self._cache.close()
+        for run in self._runs.values():
+            self._aborts.let_go(run.run_id)
+            self._leases.give_up(run.run_id)
+        await asyncio.to_thread(self._leases.record_given_up)
+
+    async def create_run(self, request: RunRequest) -> str:
+        """See `Scheduling`."""
+        run = await create_run(self._home, self._commits, self._specs, request)
+        self._keep(run)
+        root = run.root
+        self._open_actions += 1
+        self._commits.tell(root)
+        if not run.is_external:
+            self._drives.start(root)
+        return run.name
+
+    async def enqueue(self, target: ActionSpec) -> None:
+        """See `Scheduling`."""
+        identifier = target.action_id
+        run = await self._open_run(identifier.run.name)
+        parent = run.actions.get(target.parent_action_name or ROOT_ACTION)
+        if parent is None:
+            raise UnknownError(f"run {run.name!r} has no action {target.parent_action_name!r} that could call another.")
+        if not parent.is_open:
+            raise RunAbortedError(f"action {parent.name!r} of run {run.name!r} has ended, and calls nothing any more.")
+        known_as = run.actions.get(identifier.name)
+        if known_as is None:
+            await self._add(run, parent, target)
+        elif known_as.parent is not parent:
+            raise InvalidRequestError(
+                f"run {run.name!r} has an action {identifier.name!r}, which {parent.name!r} did not call."
+            )
+        else:
+            await self._call_again(known_as, target)
+
+    def watch_children(self, run_name: str, parent_name: str) -> AsyncIterator[ActionUpdate | None]:
+        """See `Scheduling`."""
+        return self._watch_children(run_name, parent_name)
+
+    async def abort_run(self, run_name: str, reason: str, aborted_by: str = "") -> None:
+        """See `Scheduling`."""
+        run = await self._find_open(run_name)
+        if run is not None:
+            await asyncio.shield(self._endings.abort(run.root, reason, aborted_by))
+
+    async def abort_action(self, run_name: str, action_name: str, reason: str, aborted_by: str = "") -> None:
+        """See `Scheduling`."""
+        run = await self._find_open(run_name)
+        if run is None:
+            await self._require_action(run_name, action_name)
+            return
+        action = run.actions.get(action_name)
+        if action is None:
+            raise UnknownError(f"run {run_name!r} has no action {action_name!r}.")
+        await asyncio.shield(self._endings.abort(action, reason, aborted_by))
+
+    async def signal(self, run_name: str, action_name: str, value: Literal, signalled_by: str = "") -> None:
+        """See `Scheduling`."""
+        run = await self._find_open(run_name)
+        if run is None:
+            await self._require_action(run_name, action_name)
+            raise NotNowError(f"run {run_name!r} is over: nothing waits for an answer.")
+        action = run.actions.get(action_name)
+        if action is None or action.record.kind != ActionKind.CONDITION:
+            raise UnknownError(f"run {run_name!r} has no condition {action_name!r}.")
+        await self._conditions.answer(action, value, signalled_by)
+
+    async def report_root(
+        self, run_name: str, phase: int, outputs_uri: str = "", error: str = "", code: str = ""
+    ) -> None:
+        """See `Scheduling`."""
+        run = await self._find_open(run_name)
+        if run is None:
+            await self._require_action(run_name, ROOT_ACTION)
+            return
+        if not run.is_external:
+            raise NotNowError(f"run {run_name!r} is run by the control plane, which knows itself what comes of it.")
+        root = run.root
+        if phase not in TERMINAL:
+            return
+        if outputs_uri:
+            root.output_uri = outputs_uri.removesuffix("/outputs.pb")
+        if phase in DONE:
+            await asyncio.shield(self._endings.succeed(root, None))
+        elif phase == PhaseMessage.ACTION_PHASE_ABORTED:
+            await asyncio.shield(self._endings.abort(root, error, ""))
+        else:
+            failure = Failure(code or "Unknown", "user", error)
+            await asyncio.shield(self._endings.fail(root, ActionPhase.from_protobuf(phase), failure))
+
+    def changes(self, run_name: str, action_name: str | None = None) -> AsyncIterator[None]:
+        """See `Scheduling`."""
+        return self._hub.changes(run_name, action_name)
+
+    def run_changes(self) -> AsyncIterator[None]:
+        """See `Scheduling`."""
+        return self._hub.run_changes()
+
+    def action_of(self, run_name: str, action_name: str) -> ActionID:
+        """See `Scheduling`."""
+        run = self._runs.get(run_name)
+        if run is None or action_name not in run.actions:
+            raise UnknownError(f"no open run {run_name!r} has an action {action_name!r}.")
+        return run.actions[action_name].full_name
+
+    async def _watch_children(self, run_name: str, parent_name: str) -> AsyncIterator[ActionUpdate | None]:
+        run = await self._find_open(run_name)
+        if run is None:
+            await self._require_action(run_name, parent_name)
+            yield None
+            return
+        parent = run.actions.get(parent_name)
+        if parent is None:
+            raise UnknownError(f"run {run_name!r} has no action {parent_name!r}.")
+        await self._recover_traces(run, parent)
+        async for update in self._watchers.watch(parent):
+            yield update
+
+    async def _add(self, run: OpenRun, parent: OpenAction, target: ActionSpec) -> None:
+        """A new action, in the store and on its way."""
+        if self._open_actions >= MOST_OPEN_ACTIONS:
+            raise TooBusyError(f"{self._open_actions:,} actions wait already; try again later.")
+        action = self._new_action(run, parent, target)
+        recovered = run.recovered.get(action.name)
+        if recovered is not None and recovered.parent_name == parent.name:
+            await asyncio.shield(self._take_over(action, recovered))
+        elif action.record.kind == ActionKind.TRACE:
+            await self._record_trace(action)
+        elif action.record.kind == ActionKind.CONDITION:
+            await self._conditions.ask(action, goes_on=False)
+        else:
+            await asyncio.shield(self._commits.record(action))
+            self._start(action)
+
+    async def _call_again(self, action: OpenAction, target: ActionSpec) -> None:
+        """A call that meets its own record: one that has failed runs again, for an attempt that follows."""
+        parent = action.parent
+        assert parent is not None
+        is_earlier = action.called_in != parent.record.attempt_no
+        action.called_in = parent.record.attempt_no
+        kind, record = action.record.kind, action.record
+        if kind == ActionKind.TRACE and record.phase not in DONE:
+            action.target = _without_spec(target)
+            record.attempt_no += 1
+            self._count(action)
+            await self._record_trace(action)
+        elif not action.is_open and record.phase not in DONE and is_earlier and not parent.run.is_external:
+            action.target, action.tries, action.due_us = _without_spec(target), 0, None
+            if target.HasField("task"):
+                action.known = self._specs.of(target.task.spec)
+            record.attempt_no += 1
+            record.phase = PAUSED if kind == ActionKind.CONDITION else QUEUED
+            record.error = record.started_us = record.ended_us = None
+            action.output_uri = f"{action.folder}/{record.attempt_no}"
+            action.called_us = time.time_ns() // 1000
+            self._count(action)
+            if kind == ActionKind.CONDITION:
+                await self._conditions.ask(action, goes_on=False)
+                return
+            await asyncio.shield(self._commits.record(action, served=True))
+            self._start(action)
+
+    def _start(self, action: OpenAction) -> None:
+        """It is on its way, unless it was aborted before."""
+        if action.is_open:
+            self._drives.start(action)
+
+    def _new_action(self, run: OpenRun, parent: OpenAction, target: ActionSpec) -> OpenAction:
+        name = target.action_id.name
+        kind, title = _kind_of(target)
+        if not name or "/" in name or name in (".", ".."):
+            raise InvalidRequestError(f"action name {name!r} is not allowed: it becomes the name of a folder.")
+        known = None
+        cache_key = None
+        if kind == ActionKind.TASK:
+            known = self._specs.of(target.task.spec)
+            template = known.spec.task_template
+            if not (template.HasField("container") or template.HasField("k8s_pod")):
+                raise InvalidRequestError(
+                    f"task {title!r} of type {template.type!r} has neither container nor pod: it cannot be run here."
+                )
+            if not target.input_uri:
+                raise InvalidRequestError(f"action {name!r} of task {title!r} says not where its inputs are.")
+            if target.task.HasField("cache_key") and target.task.cache_key.value:
+                cache_key = target.task.cache_key.value
+        run.last_sequence_no += 1
+        record = ActionRecord(
+            action_id=action_id(run.run_id, run.last_sequence_no),
+            run_id=run.run_id,
+            name=name,
+            parent_id=parent.record.action_id,
+            kind=kind,
+            task_name=title,
+            group_name=target.group or None,
+            phase=QUEUED,
+            attempt_no=1,
+            created_us=time.time_ns() // 1000,
+            inputs_file=relative_to(self._home, target.input_uri),
+        )
+        action = OpenAction(
+            run=run,
+            record=record,
+            target=_without_spec(target),
+            known=known,
+            parent=parent,
+            called_in=parent.record.attempt_no,
+            called_us=record.created_us,
+            cache_key=cache_key,
+        )
+        action.output_uri = f"{action.folder}/1"
+        run.actions[name] = parent.children[name] = action
+        self._count(action)
+        return action
+
+    def _count(self, action: OpenAction) -> None:
+        """It is open, and its parent waits for it, unless it has ended where it ran."""
+        self._open_actions += 1
+        if action.record.kind != ActionKind.TRACE:
+            self._waiting.called(action)
+
+    async def _record_trace(self, action: OpenAction) -> None:
+        """A trace that has ended where it ran."""
+        trace, record = action.target.trace, action.record
+        record.started_us = trace.start_time.ToMicroseconds() if trace.HasField("start_time") else record.created_us
+        action.output_uri = trace.outputs.output_uri or action.output_uri
+        phase = ActionPhase.from_protobuf(trace.phase)
+        if phase is ActionPhase.SUCCEEDED:
+            record.outputs_file = relative_to(self._home, action.output_uri)
+            await asyncio.shield(self._endings.succeed(action, None))
+            return
+        failure = await asyncio.to_thread(load_failure, action.output_uri.removesuffix("/outputs.pb"))
+        failure = failure or Failure("Unknown", "user", f"the traced function {record.task_name!r} failed.")
+        await asyncio.shield(self._endings.fail(action, phase if phase.is_terminal else ActionPhase.FAILED, failure))
+
+    async def _recover_traces(self, run: OpenRun, parent: OpenAction) -> None:
+        """Those that an earlier run has recorded are there before the parent looks them up."""
+        for name, recovered in run.recovered.items():
+            if recovered.parent_name != parent.name or recovered.record.kind != ActionKind.TRACE:
+                continue
+            if name not in run.actions and parent.is_open:
+                target = ActionSpec(parent_action_name=parent.name)
+                target.action_id.CopyFrom(parent.target.action_id)
+                target.action_id.name = name
+                target.trace.name = recovered.record.task_name
+                await asyncio.shield(self._take_over(self._new_action(run, parent, target), recovered))
+
+    def _take_over(self, action: OpenAction, recovered: Recovered) -> asyncio.Future[None]:
+        record = recovered.record
+        action.recovered_from = recovered.run_name
+        action.output_uri = recovered.output_uri
+        action.record.outputs, action.record.outputs_file = record.outputs, record.outputs_file
+        return self._endings.succeed(action, None, _RECOVERED)
+
+    def _keep(self, run: OpenRun) -> None:
+        self._runs[run.name] = run
+        self._leases.keep(run.run_id)
+
+        def heard(request: AbortRequest) -> None:
+            self._loop.call_soon_threadsafe(self._asked_to_abort, run, request)
+
+        self._aborts.listen(run.run_id, heard)
+
+    def _asked_to_abort(self, run: OpenRun, request: AbortRequest) -> None:
+        action = run.actions.get(request.action_name)
+        if action is not None:
+            self._endings.abort(action, request.reason, "")
+
+    def _go_on(self, action: OpenAction) -> None:
+        """An action as the store has it goes on."""
+        self._commits.tell(action)
+        if not action.is_open:
+            return
+        self._open_actions += 1
+        parent = action.parent
+        if parent is not None and not parent.is_open:
+            self._endings.abort(action, "the action that called it has ended", "")
+        elif action.record.kind == ActionKind.CONDITION:
+            self._asking.append(self._loop.create_task(self._conditions.ask(action, goes_on=True)))
+        elif action.is_task and not (action.run.is_external and parent is None):
+            if action.record.phase == RUNNING:
+                message = "the control plane was restarted while it ran."
+                now_us = time.time_ns() // 1000
+                next_attempt(action, error_column(Failure("AttemptLost", "system", message)), now_us, self._commits)
+                self._commits.record(action, served=True)
+            self._drives.start(action)
+
+    def _published(self, action: OpenAction, update: ActionUpdate) -> None:
+        """That state of the action is in the store."""
+        action.published = update
+        is_over = update.phase in TERMINAL
+        if action.parent is not None:
+            self._watchers.tell(action)
+        if is_over:
+            self._open_actions -= 1
+            if action.record.kind == ActionKind.CONDITION:
+                self._conditions.let_go(action)
+            if not action.is_open:
+                self._watchers.ended(action)
+        self._hub.action_changed(action.run.name, action.name)
+        if action.parent is None:
+            self._hub.run_changed()
+
+    def _run_ended(self, run: OpenRun) -> None:
+        self._runs.pop(run.name, None)
+        for digest in {action.known.digest for action in run.actions.values() if action.known is not None}:
+            self._executor.release(digest)
+        self._leases.let_go(run.run_id)
+        self._aborts.let_go(run.run_id)
+
+    async def _open_run(self, name: str) -> OpenRun:
+        """The run, which is open.
+
+        Raises:
+            UnknownError: there is none.
+            RunAbortedError: it is over.
+        """
+        run = await self._find_open(name)
+        if run is None:
+            raise RunAbortedError(f"run {name!r} is over.")
+        return run
+
+    async def _find_open(self, name: str) -> OpenRun | None:
+        """The run if it is open; None if it is over.
+
+        Raises:
+            UnknownError: there is none.
+        """
+        run = self._runs.get(name)
+        if run is None:
+            await asyncio.to_thread(partial(_require_run, self._home, name))
+        return run
+
+    async def _require_action(self, run_name: str, action_name: str) -> None:
+        def look() -> None:
+            with StoreReader(self._home) as reader:
+                try:
+                    reader.load_action(reader.load_run(run_name), action_name)
+                except RunNotFoundError:
+                    raise UnknownError(f"run {run_name!r} has no action {action_name!r}.") from None
+
+        await asyncio.to_thread(look)
+
+
+def _require_run(home: object, name: str) -> None:
+    with StoreReader(home) as reader:  # type: ignore[arg-type]
+        try:
+            reader.load_run(name)
+        except RunNotFoundError:
+            raise UnknownError(f"there is no run {name!r}.") from None
+
+
+def _kind_of(target: ActionSpec) -> tuple[ActionKind, str]:
+    """What the action records, and the name of that.
+
+    Raises:
+        InvalidRequestError: it is no action.
+    """
+    which = target.WhichOneof("spec")
+    if which == "task":
+        name = target.task.spec.task_template.id.name
+        if not name:
+            raise InvalidRequestError(f"action {target.action_id.name!r}: its task has no spec, or one without a name.")
+        return ActionKind.TASK, name
+    if which == "trace":
+        return ActionKind.TRACE, target.trace.name
+    if which == "condition":
+        question_of(target.condition)
+        return ActionKind.CONDITION, target.condition.name
+    raise InvalidRequestError(f"action {target.action_id.name!r} says neither a task, nor a trace, nor a condition.")
+
+
+def _without_spec(target: ActionSpec) -> ActionSpec:
+    copy = ActionSpec()
+    copy.CopyFrom(target)
+    if copy.HasField("task"):
+        copy.task.ClearField("spec")
+    copy.ClearField("run_spec")
+    return copy
