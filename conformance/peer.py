@@ -122,7 +122,9 @@ class Peer:
 
     def start(self, certificate: Path | None = None) -> None:
         """It listens; on the port it had before, if any."""
-        extra: dict[str, Any] = {} if certificate is None else {"ssl_certfile": str(certificate), "ssl_keyfile": str(certificate)}
+        extra: dict[str, Any] = (
+            {} if certificate is None else {"ssl_certfile": str(certificate), "ssl_keyfile": str(certificate)}
+        )
         config = uvicorn.Config(
             self._app,
             host=self.host,

@@ -76,7 +76,7 @@ class HostedExecutor:
         self._known: set[AttemptKey] = set()
         self._specs: set[bytes] = set()
         self._connecting = asyncio.Lock()
-        self._is_closed = False
+        self._is_closed = self._is_left = False
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -120,6 +120,8 @@ class HostedExecutor:
         try:
             message = await asyncio.shield(waiting.end)
         except asyncio.CancelledError:
+            if self._is_left:
+                raise
             self._say(kind="kill", key=list(key))
             with suppress(AttemptLostError):
                 await waiting.end
@@ -143,7 +145,9 @@ class HostedExecutor:
         self._say(kind="release", digest=spec_digest)
 
     async def close(self) -> None:
-        """The host has ended, and every attempt with it."""
+        """The host has ended, and every attempt with it, unless they were left to the next server."""
+        if self._is_left:
+            return
         self._is_closed = True
         self._say(kind="close")
         if self._listening is not None:
@@ -152,8 +156,8 @@ class HostedExecutor:
             await asyncio.to_thread(self._process.wait)
 
     async def leave(self) -> None:
-        """The host and its attempts are left to the next server."""
-        self._is_closed = True
+        """The host and its attempts are left to the next server. Who waits for their end here, waits for ever."""
+        self._is_closed = self._is_left = True
         if self._writer is not None:
             with suppress(OSError):
                 await self._writer.drain()
@@ -232,7 +236,7 @@ class HostedExecutor:
             self._specs.clear()
             self._known.clear()
             writer.close()
-            for waiting in self._waiting.values():
+            for waiting in () if self._is_left else self._waiting.values():
                 if not waiting.end.done():
                     waiting.end.set_exception(AttemptLostError("the host of attempts has ended"))
                     waiting.end.exception()
