@@ -26,7 +26,7 @@ from flyte._server.executors.command import (
 from flyte._server.executors.containers import TaskProcess, check_is_attempt, process_of
 from flyte._server.executors.images import ImageMapping, Images, Software
 from flyte._server.executors.memory import MemoryWatch
-from flyte._server.executors.orders import AttemptEnd, AttemptLostError, AttemptOrder, Capacity
+from flyte._server.executors.orders import AttemptEnd, AttemptKey, AttemptLostError, AttemptOrder, Capacity
 from flyte._server.executors.outcomes import OUT_OF_MEMORY, PROCESS_DIED, out_of_memory, outcome
 from flyte._server.executors.processes import Exit, Launch, run_process
 from flyte._server.executors.refused import UnrunnableError
@@ -101,6 +101,19 @@ class LocalExecutor:
             LaunchFailedError: this interpreter cannot be started once more.
         """
         await self._servers.warm()
+
+    async def start(self) -> None:
+        """As `Executor` says."""
+
+    def knows(self, attempt: AttemptKey) -> bool:
+        """As `Executor` says: what an earlier process had running has ended with it."""
+        return False
+
+    def keep_known(self, wanted: set[AttemptKey]) -> None:
+        """As `Executor` says."""
+
+    def forget(self, attempt: AttemptKey) -> None:
+        """As `Executor` says."""
 
     async def run_attempt(self, order: AttemptOrder, started: Callable[[], None]) -> AttemptEnd:
         """As `Executor` says.
