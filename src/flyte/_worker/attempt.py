@@ -91,21 +91,37 @@ def _run(
     report: Report,
     termination: Termination,
 ) -> Outputs:
-    attempt = _RunningAttempt(task, report)
-    scope = ActionScope(
-        action_name=request.action.name,
-        controller=controller_of(request),
-        make_context=lambda scope: attempt_context(request, scope, report),
-        custom_context={pair.key: pair.value for pair in inputs.context},
-        attempt=attempt,
-    )
+    scope = scope_of(request, task, inputs, controller_of(), report)
     context = copy_context()
     context.run(enter_scope, scope)
     try:
         return context.run(run_body, task, inputs, termination)
     finally:
-        attempt.is_over = True
+        scope.attempt.is_over = True
         _open_standard_streams()
+
+
+def scope_of(
+    request: AttemptRequest,
+    task: TaskTemplate[Any, Any, Any],
+    inputs: Inputs,
+    controller: Any,
+    report: Report | None = None,
+) -> ActionScope:
+    """Where the calls of an attempt come from."""
+    attempt = _RunningAttempt(task, report or Report(request.action.name))
+    return ActionScope(
+        action_name=request.action.name,
+        controller=controller,
+        make_context=lambda scope: attempt_context(request, scope, attempt.report),
+        custom_context={pair.key: pair.value for pair in inputs.context},
+        attempt=attempt,
+    )
+
+
+async def end_calls(scope: ActionScope) -> None:
+    """Where one of several attempts in a process is over: what it has called and left going on is aborted."""
+    scope.attempt.is_over = True
 
 
 def attempt_context(request: AttemptRequest, scope: ActionScope, report: Report) -> TaskContext:

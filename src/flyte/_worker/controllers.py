@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from flyte._worker.no_controller import NoController
-from flyte._worker.request import AttemptRequest
 
 ENDPOINT_VARIABLE = "_U_EP_OVERRIDE"
 
 
-def controller_of(request: AttemptRequest) -> Any:
-    """The controller of an attempt, in a process of its own or beside others in a worker that is reused."""
-    return NoController(os.environ.get(ENDPOINT_VARIABLE))
+def controller_of(variables: Mapping[str, str] | None = None) -> Any:
+    """The controller of all attempts of this process.
+
+    Args:
+        variables: Of the environment; default this process's own.
+    """
+    return NoController((os.environ if variables is None else variables).get(ENDPOINT_VARIABLE))

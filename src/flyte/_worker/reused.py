@@ -22,8 +22,9 @@ import sys
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -32,13 +33,13 @@ from weakref import WeakSet
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 from flyte._authoring.task import TaskTemplate
-from flyte._context import ActionScope, current_scope, enter_scope
+from flyte._context import enter_scope
 from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._controller.limits import check_inline_size
 from flyte._controller.log_writing import LogWriter
 from flyte._forks.wire import LENGTH_BYTES, framed, length_of
 from flyte._logging import stream_handlers
-from flyte._worker.attempt import FAILED_TO_LOAD, attempt_context, failure_in, save_report
+from flyte._worker.attempt import FAILED_TO_LOAD, end_calls, failure_in, save_report, scope_of
 from flyte._worker.code import load_task
 from flyte._worker.controllers import controller_of
 from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs_meanwhile
@@ -46,7 +47,6 @@ from flyte._worker.logs import set_up_logs
 from flyte._worker.program import request_of
 from flyte._worker.request import AttemptRequest, refuse_variables
 from flyte.models import CodeBundle
-from flyte.report import Report
 from flyte.storage._checkpoints import reach_remote_checkpoints
 
 CANCELLED = -1
@@ -56,17 +56,24 @@ _MOST_THREADS = 1000
 _LEFTOVERS_S = 1.0
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)
-class _Attempt:
-    """What `ActionScope.attempt` holds here."""
+@dataclass(eq=False, slots=True)
+class _Running:
+    """What an attempt has of this process.
 
-    task: TaskTemplate[Any, Any, Any]
-    report: Report
+    Attributes:
+        in_thread: Its code runs in a thread, which nothing stops.
+        loop_tasks: Tasks of the event loop that its code has made.
+    """
+
     log: LogWriter
     is_over: bool = False
     in_thread: bool = False
     loop_tasks: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet)
     lock: Lock = field(default_factory=Lock)
+
+
+_RUNNING: ContextVar[_Running | None] = ContextVar("flyte_running_attempt", default=None)
+"""The attempt whose code runs here."""
 
 
 def serve(connection: socket.socket) -> None:
@@ -84,10 +91,11 @@ class _Worker:
     """The attempts of this process. Lives on its event loop."""
 
     def __init__(self) -> None:
-        self._running: dict[int, asyncio.Task[None]] = {}
-        self._attempts: dict[int, _Attempt] = {}
+        self._attending: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, _Running] = {}
         self._loaded: dict[tuple[Any, ...], tuple[TaskTemplate[Any, Any, Any], CodeBundle | None]] = {}
         self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="flyte-task")
+        self._controller = controller_of()
 
     async def serve(self, connection: socket.socket) -> None:
         """Runs attempts until the other side closes the connection."""
@@ -99,45 +107,44 @@ class _Worker:
                 if "cancel" in message:
                     self._cancel(message["cancel"])
                 else:
-                    running = asyncio.ensure_future(self._attend(message))
-                    self._running[message["attempt"]] = running
+                    self._attending[message["attempt"]] = asyncio.ensure_future(self._attend(message))
         # Nobody waits for what still runs.
         sys.stdout.flush()
         os._exit(0)
 
     def _cancel(self, number: int) -> None:
-        running, attempt = self._running.get(number), self._attempts.get(number)
-        if running is None:
+        attending, running = self._attending.get(number), self._running.get(number)
+        if attending is None:
             return
-        if attempt is not None and attempt.in_thread:
+        if running is not None and running.in_thread:
             self._tell({"stuck": number})
         else:
-            running.cancel()
+            attending.cancel()
 
     async def _attend(self, message: dict[str, Any]) -> None:
         number = message["attempt"]
-        log = LogWriter(Path(message["log"]))
+        running = self._running[number] = _Running(LogWriter(Path(message["log"])))
         code = CANCELLED
         try:
-            code = await self._run(number, message, log)
+            code = await self._run(message, running)
         except asyncio.CancelledError:
             pass
         except BaseException as error:
             # The outcome could not be written: that nobody finds one says so, and the log why.
             with suppress(OSError):
-                log.write(failure_in(error).traceback or f"{error}\n")
+                running.log.write(failure_in(error).traceback or f"{error}\n")
             code = FAILED_TO_LOAD
         finally:
             with suppress(OSError):
-                log.close()
+                running.log.close()
+            self._attending.pop(number, None)
             self._running.pop(number, None)
-            self._attempts.pop(number, None)
             self._tell({"ended": number, "exit": code})
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._writer.write(b"".join(framed(message)))
 
-    async def _run(self, number: int, message: dict[str, Any], log: LogWriter) -> int:
+    async def _run(self, message: dict[str, Any], running: _Running) -> int:
         """One attempt; returns what `a0` would exit with."""
         request = replace(request_of(message["arguments"]), attempt_number=message["number"])
         clear_outcome(request.outputs_path)
@@ -146,29 +153,34 @@ class _Worker:
             task, request = self._load(request)
         except BaseException as error:
             failure = failure_in(error)
-            log.write(failure.traceback or "")
+            running.log.write(failure.traceback or "")
             write_error(request.outputs_path, failure)
             return FAILED_TO_LOAD
-        attempt = self._attempts[number] = _Attempt(task, Report(request.action.name), log)
+        scope = scope_of(request, task, inputs, self._controller)
         context = copy_context()
-        context.run(enter_scope, _scope(request, inputs, attempt))
-        body = asyncio.get_running_loop().create_task(self._body(task, inputs, attempt), context=context)
+        context.run(_RUNNING.set, running)
+        context.run(enter_scope, scope)
+        body = asyncio.get_running_loop().create_task(self._body(task, inputs, running), context=context)
+        outputs: Outputs | BaseException
         try:
             outputs = await body
-            if isinstance(outputs, SystemExit):
-                return _failed(request, attempt, outputs)
         except asyncio.CancelledError:
-            if body.cancelled() and not _is_cancelled():
-                # The task's own doing: it has cancelled itself.
-                return _failed(request, attempt, asyncio.CancelledError("the task has cancelled itself"))
-            raise
+            if _is_cancelled():
+                raise
+            outputs = asyncio.CancelledError("the task has cancelled itself")
         except BaseException as error:
-            return _failed(request, attempt, error)
+            outputs = error
         finally:
-            attempt.is_over = True
-            await _end_leftovers(attempt)
-        save_report(attempt.report, task, request)
-        await write_outputs_meanwhile(request.outputs_path, outputs)
+            running.is_over = True
+            await _end_leftovers(running)
+            await end_calls(scope)
+        save_report(scope.attempt.report, task, request)
+        if isinstance(outputs, BaseException):
+            failure = failure_in(outputs)
+            running.log.write(failure.traceback or "")
+            write_error(request.outputs_path, failure)
+        else:
+            await write_outputs_meanwhile(request.outputs_path, outputs)
         return 0
 
     def _load(self, request: AttemptRequest) -> tuple[TaskTemplate[Any, Any, Any], AttemptRequest]:
@@ -180,45 +192,26 @@ class _Worker:
             found = self._loaded[key] = task, loaded.code
         return found[0], replace(request, code=found[1])
 
-    async def _body(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt) -> Outputs | SystemExit:
+    async def _body(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, running: _Running) -> Outputs | SystemExit:
         """What the task returns; `SystemExit` is returned too, for raised it would end the loop."""
         try:
-            return await self._outputs(task, inputs, attempt)
+            return await self._outputs(task, inputs, running)
         except SystemExit as error:
             return error
 
-    async def _outputs(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt) -> Outputs:
+    async def _outputs(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, running: _Running) -> Outputs:
         kwargs = task.codec.decode_inputs(inputs)
         if has_hooks(task):
             value = await run_with_hooks(task, kwargs)
         elif task.is_async:
             value = await task.func(**kwargs)  # type: ignore[attr-defined]
         else:
-            attempt.in_thread = True
-            in_context = copy_context()
-            function = lambda: in_context.run(task.func, **kwargs)  # type: ignore[attr-defined]  # noqa: E731
+            running.in_thread = True
+            function = partial(copy_context().run, task.func, **kwargs)  # type: ignore[attr-defined]
             value = await asyncio.get_running_loop().run_in_executor(self._threads, function)
         outputs: Outputs = task.codec.encode_outputs(value)
         check_inline_size(task, "outputs", outputs.ByteSize())
         return outputs
-
-
-def _scope(request: AttemptRequest, inputs: Inputs, attempt: _Attempt) -> ActionScope:
-    return ActionScope(
-        action_name=request.action.name,
-        controller=controller_of(request),
-        make_context=lambda scope: attempt_context(request, scope, attempt.report),
-        custom_context={pair.key: pair.value for pair in inputs.context},
-        attempt=attempt,
-    )
-
-
-def _failed(request: AttemptRequest, attempt: _Attempt, error: BaseException) -> int:
-    failure = failure_in(error)
-    attempt.log.write(failure.traceback or "")
-    save_report(attempt.report, attempt.task, request)
-    write_error(request.outputs_path, failure)
-    return 0
 
 
 def _is_cancelled() -> bool:
@@ -226,9 +219,9 @@ def _is_cancelled() -> bool:
     return current is not None and bool(current.cancelling())
 
 
-async def _end_leftovers(attempt: _Attempt) -> None:
+async def _end_leftovers(running: _Running) -> None:
     """What the task left on the loop is cancelled, as it is where a loop is an attempt's own."""
-    leftovers = [each for each in attempt.loop_tasks if not each.done()]
+    leftovers = [each for each in running.loop_tasks if not each.done()]
     for each in leftovers:
         each.cancel()
     if leftovers:
@@ -238,9 +231,9 @@ async def _end_leftovers(attempt: _Attempt) -> None:
 def _noted_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **settings: Any) -> Any:
     """A task of the loop, noted with the attempt whose code makes it."""
     made: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **settings)
-    scope = current_scope()
-    if scope is not None and isinstance(scope.attempt, _Attempt):
-        scope.attempt.loop_tasks.add(made)
+    running = _RUNNING.get()
+    if running is not None:
+        running.loop_tasks.add(made)
     return made
 
 
@@ -255,13 +248,12 @@ class _ScopedStream:
 
     def write(self, text: str) -> int:
         """Write `text`; returns its length."""
-        scope = current_scope()
-        attempt = None if scope is None else scope.attempt
-        if not isinstance(attempt, _Attempt) or attempt.is_over:
+        running = _RUNNING.get()
+        if running is None or running.is_over:
             return self.terminal.write(text)
         # A disk that is full must not stop the task.
-        with attempt.lock, suppress(OSError):
-            attempt.log.write(text)
+        with running.lock, suppress(OSError):
+            running.log.write(text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
