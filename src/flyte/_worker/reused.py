@@ -61,11 +61,13 @@ class _Running:
     """What an attempt has of this process.
 
     Attributes:
+        names: Of the run and the action.
         in_thread: Its code runs in a thread, which nothing stops.
         loop_tasks: Tasks of the event loop that its code has made.
     """
 
     log: LogWriter
+    names: tuple[str, str] = ("", "")
     is_over: bool = False
     in_thread: bool = False
     loop_tasks: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet)
@@ -83,7 +85,7 @@ def serve(connection: socket.socket) -> None:
     refuse_variables()
     reach_remote_checkpoints()
     _install_streams()
-    set_up_logs("", "")
+    set_up_logs(_names)
     asyncio.run(_Worker().serve(connection))
 
 
@@ -147,6 +149,7 @@ class _Worker:
     async def _run(self, message: dict[str, Any], running: _Running) -> int:
         """One attempt; returns what `a0` would exit with."""
         request = replace(request_of(message["arguments"]), attempt_number=message["number"])
+        running.names = str(request.action.run_name), request.action.name
         clear_outcome(request.outputs_path)
         try:
             inputs = load_inputs(request.inputs)
@@ -235,6 +238,11 @@ def _noted_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, 
     if running is not None:
         running.loop_tasks.add(made)
     return made
+
+
+def _names() -> tuple[str, str]:
+    running = _RUNNING.get()
+    return ("", "") if running is None else running.names
 
 
 class _ScopedStream:
