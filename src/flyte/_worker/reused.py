@@ -22,7 +22,7 @@ import sys
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,13 +33,14 @@ from weakref import WeakSet
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 from flyte._authoring.task import TaskTemplate
-from flyte._context import enter_scope
+from flyte._context import ActionScope, Controller, current_scope, enter_scope
 from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._controller.limits import check_inline_size
 from flyte._controller.log_writing import LogWriter
+from flyte._controller.remote import RemoteAttempt, RemoteController
 from flyte._forks.wire import LENGTH_BYTES, framed, length_of
 from flyte._logging import stream_handlers
-from flyte._worker.attempt import FAILED_TO_LOAD, end_calls, failure_in, save_report, scope_of
+from flyte._worker.attempt import FAILED_TO_LOAD, attempt_context, failure_in, place_of, save_report
 from flyte._worker.code import load_task
 from flyte._worker.controllers import controller_of
 from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs_meanwhile
@@ -47,6 +48,7 @@ from flyte._worker.logs import set_up_logs
 from flyte._worker.program import request_of
 from flyte._worker.request import AttemptRequest, refuse_variables
 from flyte.models import CodeBundle
+from flyte.report import Report
 from flyte.storage._checkpoints import reach_remote_checkpoints
 
 CANCELLED = -1
@@ -56,26 +58,26 @@ _MOST_THREADS = 1000
 _LEFTOVERS_S = 1.0
 
 
-@dataclass(eq=False, slots=True)
-class _Running:
-    """What an attempt has of this process.
-
-    Attributes:
-        names: Of the run and the action.
-        in_thread: Its code runs in a thread, which nothing stops.
-        loop_tasks: Tasks of the event loop that its code has made.
-    """
+@dataclass(eq=False, slots=True, weakref_slot=True, kw_only=True)
+class _Attempt(RemoteAttempt):
+    """An attempt among others of this process."""
 
     log: LogWriter
-    names: tuple[str, str] = ("", "")
-    is_over: bool = False
     in_thread: bool = False
     loop_tasks: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet)
     lock: Lock = field(default_factory=Lock)
 
-
-_RUNNING: ContextVar[_Running | None] = ContextVar("flyte_running_attempt", default=None)
-"""The attempt whose code runs here."""
+    def inside_trace(self, name: str) -> _Attempt:
+        """This attempt as the code of a trace sees it; what that prints is the attempt's."""
+        return _Attempt(
+            task=self.task,
+            report=self.report,
+            place=self.place,
+            trace_of=name,
+            log=self.log,
+            loop_tasks=self.loop_tasks,
+            lock=self.lock,
+        )
 
 
 def serve(connection: socket.socket) -> None:
@@ -93,11 +95,11 @@ class _Worker:
     """The attempts of this process. Lives on its event loop."""
 
     def __init__(self) -> None:
-        self._attending: dict[int, asyncio.Task[None]] = {}
-        self._running: dict[int, _Running] = {}
+        self._controller = controller_of()
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._attempts: dict[int, _Attempt] = {}
         self._loaded: dict[tuple[Any, ...], tuple[TaskTemplate[Any, Any, Any], CodeBundle | None]] = {}
         self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="flyte-task")
-        self._controller = controller_of()
 
     async def serve(self, connection: socket.socket) -> None:
         """Runs attempts until the other side closes the connection."""
@@ -109,82 +111,85 @@ class _Worker:
                 if "cancel" in message:
                     self._cancel(message["cancel"])
                 else:
-                    self._attending[message["attempt"]] = asyncio.ensure_future(self._attend(message))
+                    running = asyncio.ensure_future(self._attend(message))
+                    self._running[message["attempt"]] = running
         # Nobody waits for what still runs.
         sys.stdout.flush()
         os._exit(0)
 
     def _cancel(self, number: int) -> None:
-        attending, running = self._attending.get(number), self._running.get(number)
-        if attending is None:
+        running, attempt = self._running.get(number), self._attempts.get(number)
+        if running is None:
             return
-        if running is not None and running.in_thread:
+        if attempt is not None and attempt.in_thread:
             self._tell({"stuck": number})
         else:
-            attending.cancel()
+            running.cancel()
 
     async def _attend(self, message: dict[str, Any]) -> None:
         number = message["attempt"]
-        running = self._running[number] = _Running(LogWriter(Path(message["log"])))
+        log = LogWriter(Path(message["log"]))
         code = CANCELLED
         try:
-            code = await self._run(message, running)
+            code = await self._run(number, message, log)
         except asyncio.CancelledError:
             pass
         except BaseException as error:
             # The outcome could not be written: that nobody finds one says so, and the log why.
             with suppress(OSError):
-                running.log.write(failure_in(error).traceback or f"{error}\n")
+                log.write(failure_in(error).traceback or f"{error}\n")
             code = FAILED_TO_LOAD
         finally:
             with suppress(OSError):
-                running.log.close()
-            self._attending.pop(number, None)
+                log.close()
             self._running.pop(number, None)
+            self._attempts.pop(number, None)
             self._tell({"ended": number, "exit": code})
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._writer.write(b"".join(framed(message)))
 
-    async def _run(self, message: dict[str, Any], running: _Running) -> int:
+    async def _run(self, number: int, message: dict[str, Any], log: LogWriter) -> int:
         """One attempt; returns what `a0` would exit with."""
         request = replace(request_of(message["arguments"]), attempt_number=message["number"])
-        running.names = str(request.action.run_name), request.action.name
         clear_outcome(request.outputs_path)
         try:
             inputs = load_inputs(request.inputs)
             task, request = self._load(request)
         except BaseException as error:
             failure = failure_in(error)
-            running.log.write(failure.traceback or "")
+            log.write(failure.traceback or "")
             write_error(request.outputs_path, failure)
             return FAILED_TO_LOAD
-        scope = scope_of(request, task, inputs, self._controller)
+        attempt = self._attempts[number] = _Attempt(
+            task=task, report=Report(request.action.name), place=place_of(request), log=log
+        )
         context = copy_context()
-        context.run(_RUNNING.set, running)
-        context.run(enter_scope, scope)
-        body = asyncio.get_running_loop().create_task(self._body(task, inputs, running), context=context)
-        outputs: Outputs | BaseException
+        context.run(enter_scope, _scope(request, inputs, attempt, self._controller))
+        body = asyncio.get_running_loop().create_task(self._body(task, inputs, attempt), context=context)
         try:
             outputs = await body
+            if isinstance(outputs, SystemExit):
+                return _failed(request, attempt, outputs)
         except asyncio.CancelledError:
-            if _is_cancelled():
-                raise
-            outputs = asyncio.CancelledError("the task has cancelled itself")
+            if body.cancelled() and not _is_cancelled():
+                # The task's own doing: it has cancelled itself.
+                return _failed(request, attempt, asyncio.CancelledError("the task has cancelled itself"))
+            raise
         except BaseException as error:
-            outputs = error
+            return _failed(request, attempt, error)
         finally:
-            running.is_over = True
-            await _end_leftovers(running)
-            await end_calls(scope)
-        save_report(scope.attempt.report, task, request)
-        if isinstance(outputs, BaseException):
-            failure = failure_in(outputs)
-            running.log.write(failure.traceback or "")
-            write_error(request.outputs_path, failure)
-        else:
-            await write_outputs_meanwhile(request.outputs_path, outputs)
+            attempt.is_over = True
+            await _end_leftovers(attempt)
+            await self._end_calls(attempt)
+        save_report(attempt.report, task, request)
+        await write_outputs_meanwhile(request.outputs_path, outputs)
         return 0
+
+    async def _end_calls(self, attempt: _Attempt) -> None:
+        controller = self._controller
+        if isinstance(controller, RemoteController) and controller.is_used:
+            await controller.loop.run_from_loop(controller.end(attempt))
 
     def _load(self, request: AttemptRequest) -> tuple[TaskTemplate[Any, Any, Any], AttemptRequest]:
         code = request.code
@@ -195,21 +200,21 @@ class _Worker:
             found = self._loaded[key] = task, loaded.code
         return found[0], replace(request, code=found[1])
 
-    async def _body(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, running: _Running) -> Outputs | SystemExit:
+    async def _body(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt) -> Outputs | SystemExit:
         """What the task returns; `SystemExit` is returned too, for raised it would end the loop."""
         try:
-            return await self._outputs(task, inputs, running)
+            return await self._outputs(task, inputs, attempt)
         except SystemExit as error:
             return error
 
-    async def _outputs(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, running: _Running) -> Outputs:
+    async def _outputs(self, task: TaskTemplate[Any, Any, Any], inputs: Inputs, attempt: _Attempt) -> Outputs:
         kwargs = task.codec.decode_inputs(inputs)
         if has_hooks(task):
             value = await run_with_hooks(task, kwargs)
         elif task.is_async:
             value = await task.func(**kwargs)  # type: ignore[attr-defined]
         else:
-            running.in_thread = True
+            attempt.in_thread = True
             function = partial(copy_context().run, task.func, **kwargs)  # type: ignore[attr-defined]
             value = await asyncio.get_running_loop().run_in_executor(self._threads, function)
         outputs: Outputs = task.codec.encode_outputs(value)
@@ -217,14 +222,32 @@ class _Worker:
         return outputs
 
 
+def _scope(request: AttemptRequest, inputs: Inputs, attempt: _Attempt, controller: Controller) -> ActionScope:
+    return ActionScope(
+        action_name=request.action.name,
+        controller=controller,
+        make_context=lambda scope: attempt_context(request, scope),
+        custom_context={pair.key: pair.value for pair in inputs.context},
+        attempt=attempt,
+    )
+
+
+def _failed(request: AttemptRequest, attempt: _Attempt, error: BaseException) -> int:
+    failure = failure_in(error)
+    attempt.log.write(failure.traceback or "")
+    save_report(attempt.report, attempt.task, request)
+    write_error(request.outputs_path, failure)
+    return 0
+
+
 def _is_cancelled() -> bool:
     current = asyncio.current_task()
     return current is not None and bool(current.cancelling())
 
 
-async def _end_leftovers(running: _Running) -> None:
+async def _end_leftovers(attempt: _Attempt) -> None:
     """What the task left on the loop is cancelled, as it is where a loop is an attempt's own."""
-    leftovers = [each for each in running.loop_tasks if not each.done()]
+    leftovers = [each for each in attempt.loop_tasks if not each.done()]
     for each in leftovers:
         each.cancel()
     if leftovers:
@@ -234,15 +257,19 @@ async def _end_leftovers(running: _Running) -> None:
 def _noted_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **settings: Any) -> Any:
     """A task of the loop, noted with the attempt whose code makes it."""
     made: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **settings)
-    running = _RUNNING.get()
-    if running is not None:
-        running.loop_tasks.add(made)
+    scope = current_scope()
+    if scope is not None and isinstance(scope.attempt, _Attempt):
+        scope.attempt.loop_tasks.add(made)
     return made
 
 
 def _names() -> tuple[str, str]:
-    running = _RUNNING.get()
-    return ("", "") if running is None else running.names
+    """The run and the action whose code runs here."""
+    scope = current_scope()
+    if scope is None or not isinstance(scope.attempt, _Attempt):
+        return "", ""
+    action = scope.attempt.place.action
+    return str(action.run_name), action.name
 
 
 class _ScopedStream:
@@ -256,12 +283,13 @@ class _ScopedStream:
 
     def write(self, text: str) -> int:
         """Write `text`; returns its length."""
-        running = _RUNNING.get()
-        if running is None or running.is_over:
+        scope = current_scope()
+        attempt = None if scope is None else scope.attempt
+        if not isinstance(attempt, _Attempt) or attempt.is_over:
             return self.terminal.write(text)
         # A disk that is full must not stop the task.
-        with running.lock, suppress(OSError):
-            running.log.write(text)
+        with attempt.lock, suppress(OSError):
+            attempt.log.write(text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
