@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 from flyteidl2.task.common_pb2 import Inputs, Outputs
+from flyteidl2.task.run_pb2 import RunSpec
 from flyteidl2.task.task_definition_pb2 import TaskSpec
 from flyteidl2.workflow.run_definition_pb2 import ActionSpec
 from google.protobuf.message import DecodeError
@@ -16,12 +18,13 @@ from flyte._controller.local_run import run_folder
 from flyte._server.refusals import NotNowError, UnknownError
 from flyte._store.reader import StoreReader
 from flyte._store.records import ActionKind, StoredAction, StoredRun
+from flyte._store.served import load_served_run
 from flyte._store.statements import statement
 from flyte._worker.files import OUTPUTS_FILE
-from flyte.errors import DataNotFoundError
+from flyte.errors import DataNotFoundError, StoreError
 from flyte.models import ActionPhase
 from flyte.report._files import report_address
-from flyte.storage._addresses import absolute, join
+from flyte.storage._addresses import absolute, is_remote, join, local_path
 from flyte.storage._backend import backend_of
 
 ANSWER_BYTES = 64 << 20
@@ -86,9 +89,9 @@ class ActionReader:
         """
         places = self.places()
         inputs_uri = self._inputs_uri(places)
-        inputs = self._reader.load_inputs(self.action)
+        inputs = self._kept(self._reader.load_inputs)
         if inputs is None and inputs_uri:
-            inputs = _load(inputs_uri)
+            inputs = self._load(inputs_uri)
         outputs, outputs_uri = self._outputs(places)
         size_bytes = len(inputs or b"") + len(outputs or b"")
         if size_bytes > ANSWER_BYTES:
@@ -137,6 +140,37 @@ class ActionReader:
             )
         return address
 
+    def _kept(self, load: Callable[[StoredAction], bytes | None]) -> bytes | None:
+        try:
+            return load(self.action)
+        except StoreError as error:
+            # Of the store itself it is read by now, so it is a file beside it that is gone.
+            raise UnknownError(f"the data of {self.run.name}/{self.action.name} is gone: {error}") from error
+
+    def _load(self, address: str) -> bytes:
+        self._check_place(address)
+        return _load(address)
+
+    def _check_place(self, address: str) -> None:
+        """Nothing, of an address that data of the run may be at.
+
+        Raises:
+            NotNowError: it is a path on this machine, outside of the home and of the folder that the run was given.
+        """
+        if is_remote(address):
+            return
+        folders = [self._reader.home]
+        served = self._reader.ask(lambda connection: load_served_run(connection, self.run.run_id))
+        if served is not None:
+            given = RunSpec.FromString(served.run_spec).run_base_dir
+            folders += [local_path(each) for each in (served.base_dir, given) if each and not is_remote(each)]
+        path = local_path(address).resolve()
+        if not any(path.is_relative_to(folder.resolve()) for folder in folders):
+            raise NotNowError(
+                f"the data of {self.run.name}/{self.action.name} is at {address}, which is neither in the home of this "
+                "server nor in the base folder of the run, so it is not read."
+            )
+
     def _rows(self, name: str, parameters: tuple[object, ...]) -> list[sqlite3.Row]:
         return self._reader.ask(lambda connection: connection.execute(statement(name), parameters).fetchall())
 
@@ -151,7 +185,7 @@ class ActionReader:
         return str(self._reader.home / file) if file else ""
 
     def _outputs(self, places: Places | None) -> tuple[bytes | None, str]:
-        outputs = self._reader.load_outputs(self.action)
+        outputs = self._kept(self._reader.load_outputs)
         file = self.action.outputs_file
         address = str(self._reader.home / file) if file else ""
         if places is not None and places.output_uri and self.action.phase.is_terminal:
@@ -161,7 +195,7 @@ class ActionReader:
         has_outputs = self.action.phase in (ActionPhase.SUCCEEDED, ActionPhase.RECOVERED)
         if outputs is None and has_outputs and address:
             try:
-                outputs = _load(address)
+                outputs = self._load(address)
             except UnknownError:
                 # A task without outputs may leave none.
                 return None, ""

@@ -27,9 +27,6 @@ SELECT action.action_id, action.run_id, action.name, action.parent_id, parent.na
 -- name: cache_source
 SELECT found_run, found_action FROM cache_lookup WHERE action_id = ? AND found_run IS NOT NULL;
 
--- name: action_payloads
-SELECT inputs, inputs_file, outputs, outputs_file FROM action WHERE action_id = ?;
-
 -- name: phases_of_children
 SELECT parent_id, phase, count(*) AS count
   FROM action

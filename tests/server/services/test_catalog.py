@@ -12,6 +12,7 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from flyteidl2.common.identifier_pb2 import ProjectIdentifier, TriggerName
 from flyteidl2.common.list_pb2 import Filter, ListRequest, Sort
+from flyteidl2.core.security_pb2 import Secret
 from flyteidl2.imagebuilder.definition_pb2 import ImageIdentifier
 from flyteidl2.imagebuilder.payload_pb2 import GetImageRequest
 from flyteidl2.project import project_service_pb2 as projects
@@ -35,11 +36,13 @@ from flyteidl2.trigger.trigger_definition_pb2 import TriggerSpec
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, GetRunDetailsRequest, ListRunsRequest
 
 from flyte._server.readers import StoreReaders
+from flyte._server.secret_values import SecretValues
 from flyte._store.database import DATABASE_FILE
 from flyte._store.reader import StoreReader
 from flyte._store.secrets import SecretStore
 from flyte._store.served_secrets import KEY_FILE, SecretKey, Vault, secret_value
 from flyte.errors import StoreError
+from flyte.models import ActionID
 from tests.server.scheduler.scripted import spec
 from tests.server.services.serving import PLACE, Served, served
 
@@ -290,11 +293,11 @@ async def test_nearest_secret_wins(tmp_path: Path) -> None:
         client = await server.secrets()
         SecretStore(tmp_path).put("token", None, b"of this machine")
         SecretStore(tmp_path).put("token", "group", b"of a group")
-        wanted = SecretKey(PLACE.name, PLACE.domain, "token")
+        action = ActionID(name="a0", run_name="r", project=PLACE.name, domain=PLACE.domain)
+        values = SecretValues(tmp_path)
 
-        def value(group: str | None = None) -> bytes | None:
-            with StoreReader(tmp_path) as reader:
-                return secret_value(reader, Vault(tmp_path), wanted, group)
+        def value(group: str = "") -> bytes | None:
+            return values(action, [Secret(key="token", group=group), Secret(key="other")]).get((group, "token"))
 
         assert (value(), value("group")) == (b"of this machine", b"of a group")
         for identifier in (
