@@ -35,11 +35,8 @@ SELECT action_id, phase, attempt_no, started_us, ended_us, cache_status
 -- name: cache_source
 SELECT found_run, found_action FROM cache_lookup WHERE action_id = ? AND found_run IS NOT NULL;
 
--- name: phases_of_children
-SELECT parent_id, phase, count(*) AS count
-  FROM action
- WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32 AND parent_id IS NOT NULL
- GROUP BY parent_id, phase;
+-- name: action_payloads
+SELECT inputs, inputs_file, outputs, outputs_file FROM action WHERE action_id = ?;
 
 -- name: task_groups
 -- Of each task that runs of a place were made of since, until then.

@@ -35,8 +35,8 @@ from flyteidl2.trigger import trigger_service_pb2 as triggers
 from flyteidl2.trigger.trigger_definition_pb2 import TriggerSpec
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, GetRunDetailsRequest, ListRunsRequest
 
+from flyte._server.executors.stored_secrets import secrets_of
 from flyte._server.readers import StoreReaders
-from flyte._server.secret_values import SecretValues
 from flyte._store.database import DATABASE_FILE
 from flyte._store.reader import StoreReader
 from flyte._store.secrets import SecretStore
@@ -294,7 +294,7 @@ async def test_nearest_secret_wins(tmp_path: Path) -> None:
         SecretStore(tmp_path).put("token", None, b"of this machine")
         SecretStore(tmp_path).put("token", "group", b"of a group")
         action = ActionID(name="a0", run_name="r", project=PLACE.name, domain=PLACE.domain)
-        values = SecretValues(tmp_path)
+        values = secrets_of(tmp_path)
 
         def value(group: str = "") -> bytes | None:
             return values(action, [Secret(key="token", group=group), Secret(key="other")]).get((group, "token"))

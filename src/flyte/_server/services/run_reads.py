@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from flyteidl2.common.cache_pb2 import CacheMetadata
 from flyteidl2.core.execution_pb2 import TaskLog
@@ -148,3 +149,21 @@ def outputs_address(viewed: Viewed) -> str:
     if not action.output_uri or not action.phase.is_terminal or action.error is not None:
         return ""
     return action.output_uri if action.kind is ActionKind.TRACE else f"{action.output_uri}/outputs.pb"
+
+
+def stored_payloads(reader: StoreReader, action: ListedAction, home: Path) -> tuple[bytes | None, bytes | None]:
+    """The serialized `Inputs` and `Outputs` of an action as far as its row has them.
+
+    Raises:
+        StoreError: the row points to a file that is gone.
+    """
+    from flyte._store.payloads import load_payload
+
+    rows = reader.select(statement("action_payloads"), (action.action_id,))
+    if not rows:
+        return None, None
+    row = rows[0]
+    return (
+        load_payload(home, row["inputs"], row["inputs_file"]),
+        load_payload(home, row["outputs"], row["outputs_file"]),
+    )

@@ -9,11 +9,11 @@ from flyteidl2.core.literals_pb2 import Literal, Primitive, Scalar
 from flyteidl2.workflow import run_definition_pb2 as definitions
 from flyteidl2.workflow import run_service_pb2 as messages
 
-from flyte._server.action_data import ActionReader
 from flyte._server.callers import current_caller
 from flyte._server.codes import Context, answering
 from flyte._server.refusals import InvalidRequestError, NotNowError, UnknownError
 from flyte._server.scheduling import Scheduling
+from flyte._server.services.action_data import load_action_data
 from flyte._server.services.attempts import CLUSTER, AttemptView
 from flyte._server.services.identifiers import action_names_of, run_name_of, text_of
 from flyte._server.services.in_task import REASON_LENGTH
@@ -245,9 +245,8 @@ class RunService(RunReads):
         self, request: messages.GetActionDataRequest, ctx: Context
     ) -> messages.GetActionDataResponse:
         """Inputs and outputs; no outputs until the action has succeeded."""
-        names = action_names_of(request.action_id)
-        data = await self._store.read(lambda reader: ActionReader(reader, *names).data())
-        return messages.GetActionDataResponse(inputs=data.inputs, outputs=data.outputs)
+        inputs, outputs = await load_action_data(self._store, *action_names_of(request.action_id))
+        return messages.GetActionDataResponse(inputs=inputs, outputs=outputs)
 
     async def get_action_data_u_r_is(
         self, request: messages.GetActionDataURIsRequest, ctx: Context
