@@ -35,6 +35,7 @@ from flyteidl2.trigger import trigger_service_pb2 as triggers
 from flyteidl2.trigger.trigger_definition_pb2 import TriggerSpec
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, GetRunDetailsRequest, ListRunsRequest
 
+from flyte._image.environment import RECORD, BuiltRecord, environment_folder
 from flyte._server.executors.stored_secrets import secrets_of
 from flyte._server.readers import StoreReaders
 from flyte._store.database import DATABASE_FILE
@@ -397,3 +398,29 @@ async def test_reading_in_threads_leaves_none_behind(tmp_path: Path) -> None:
     readers = StoreReaders(tmp_path)
     assert await asyncio.gather(*(readers.read(lambda _: 1) for _ in range(8))) == [1] * 8
     readers.close()
+
+
+async def test_image_that_was_built_here_is_found_by_its_key(tmp_path: Path) -> None:
+    key = "0123456789abcdef"
+    record = BuiltRecord(
+        key=key,
+        attempt="1",
+        name="mine",
+        python_version="3.11",
+        flyte_version="0",
+        flyte_digest="",
+        layers=(),
+        env_vars={},
+        working_dir=None,
+        python_path=(),
+        created_at="2026-01-31T12:00:00+00:00",
+        build_s=1.0,
+        size_bytes=1,
+    )
+    folder = environment_folder(tmp_path, key)
+    (folder / "1" / "bin").mkdir(parents=True)
+    (folder / "1" / "bin" / "python").touch()
+    (folder / RECORD).write_bytes(record.to_json())
+    async with served(tmp_path) as server:
+        request = GetImageRequest(id=ImageIdentifier(name=f"flyte:{key}"))
+        assert (await (await server.images()).get_image(request)).image.fqin == f"venv:{key}"
