@@ -29,7 +29,7 @@ from flyteidl2.settings.settings_definition_pb2 import (
     StringSetting,
 )
 from flyteidl2.task import task_service_pb2 as tasks
-from flyteidl2.task.common_pb2 import Cron, Schedule, TriggerAutomationSpec
+from flyteidl2.task.common_pb2 import Cron, FixedRate, Schedule, TriggerAutomationSpec
 from flyteidl2.task.task_definition_pb2 import TaskIdentifier, TaskName, TaskTrigger, TaskTriggerSpec
 from flyteidl2.trigger import trigger_service_pb2 as triggers
 from flyteidl2.trigger.trigger_definition_pb2 import TriggerSpec
@@ -186,8 +186,23 @@ async def test_trigger_without_a_task_or_a_time_is_refused(tmp_path: Path) -> No
         new = triggers.DeployTriggerRequest(name=trigger_name(), spec=TriggerSpec(task_version="v1"))
         assert await code_of(client.deploy_trigger(new)) is Code.NOT_FOUND
         await deploy(server)
-        new.automation_spec.schedule.SetInParent()
-        assert await code_of(client.deploy_trigger(new)) is Code.INVALID_ARGUMENT
+        for schedule in (
+            Schedule(),
+            Schedule(rate=FixedRate(value=0, unit=1)),
+            Schedule(rate=FixedRate(value=5)),
+            Schedule(cron=Cron(expression="61 * * * *")),
+            Schedule(cron=Cron(expression="0 * * * *", timezone="Mars/Base")),
+            Schedule(cron_expression="CRON_TZ=Europe/Berlin every day"),
+        ):
+            new.automation_spec.schedule.CopyFrom(schedule)
+            assert await code_of(client.deploy_trigger(new)) is Code.INVALID_ARGUMENT, schedule
+        for schedule in (
+            Schedule(rate=FixedRate(value=5, unit=1)),
+            Schedule(cron=Cron(expression="@daily")),
+            Schedule(cron_expression="CRON_TZ=Europe/Berlin 0 9 * * 1-5"),
+        ):
+            new.automation_spec.schedule.CopyFrom(schedule)
+            await client.deploy_trigger(new)
 
 
 async def test_trigger_is_run_by_name(tmp_path: Path) -> None:
@@ -259,6 +274,16 @@ async def test_secret_is_kept_and_never_told(tmp_path: Path) -> None:
     for file in tmp_path.rglob(f"{DATABASE_FILE}*"):
         assert b"hunter2" not in file.read_bytes()
     assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+
+
+async def test_secrets_and_settings_of_no_project_are_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        request = secret()
+        request.id.project = "no-such"
+        assert await code_of((await server.secrets()).create_secret(request)) is Code.NOT_FOUND
+        key = SettingsKey(domain="no-such")
+        made = settings.CreateSettingsRequest(key=key, settings=queue("a"))
+        assert await code_of((await server.settings()).create_settings(made)) is Code.NOT_FOUND
 
 
 async def test_secret_is_changed_and_deleted(tmp_path: Path) -> None:
