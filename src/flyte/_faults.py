@@ -35,7 +35,12 @@ POINTS = {
     "data.written": "it is complete: a file under its temporary name, an object in its place",
     "lease.renew": "the lease of a run is about to be renewed",
 }
-"""Every point, and what is true where it is."""
+"""Every point that a local run comes by, and what is true where it is."""
+
+SERVER_POINTS = {
+    "server.committed": "changes of served runs are committed, and nobody has been told",
+}
+"""The same of a control plane."""
 
 ENOSPC = "raise-enospc"
 
@@ -54,7 +59,7 @@ class Fault:
         self.point, *rest = text.split(":")
         self._is_full_disk = rest[-1:] == [ENOSPC]
         number = (rest[:-1] if self._is_full_disk else rest) or ["1"]
-        if self.point not in POINTS or len(number) != 1 or not number[0].isdecimal():
+        if self.point not in POINTS | SERVER_POINTS or len(number) != 1 or not number[0].isdecimal():
             raise ValueError(
                 f"{VARIABLE} is {text!r}: expected <point>[:n][:{ENOSPC}] with one of the points {', '.join(POINTS)}."
             )

@@ -19,11 +19,16 @@ class _StandardErrorHandler(logging.Handler):
             self.handleError(record)
 
 
-def _configured(name: str, variable: str, default: int) -> logging.Logger:
-    """The logger `name` at the level in `variable`: a number, or a name such as `debug`."""
-    logger = logging.getLogger(name)
+def _level(variable: str, default: int) -> int:
+    """The level in `variable`: a number, or a name such as `debug`."""
     text = os.environ.get(variable, "").strip().upper()
-    level = int(text) if text.isdigit() else logging.getLevelNamesMapping().get(text, default)
+    return int(text) if text.isdigit() else logging.getLevelNamesMapping().get(text, default)
+
+
+def _configured(name: str, variable: str, default: int) -> logging.Logger:
+    """The logger `name` at the level in `variable`."""
+    logger = logging.getLogger(name)
+    level = _level(variable, default)
     if logger.level == logging.NOTSET:
         logger.setLevel(level)
     if not logger.handlers and name == "flyte":
@@ -41,8 +46,16 @@ def stream_handlers() -> Iterator[logging.StreamHandler[Any]]:
                 yield handler
 
 
-system_logger = _configured("flyte", "LOG_LEVEL", logging.WARNING)
-logger = _configured("flyte.user", "USER_LOG_LEVEL", logging.INFO)
+_SYSTEM = "LOG_LEVEL", logging.WARNING
+_USER = "USER_LOG_LEVEL", logging.INFO
+
+system_logger = _configured("flyte", *_SYSTEM)
+logger = _configured("flyte.user", *_USER)
+
+
+def read_log_levels() -> None:
+    """The two loggers have the levels that the environment, which has changed, names now."""
+    set_log_levels(_level(*_SYSTEM), _level(*_USER))
 
 
 def set_log_levels(log_level: int | None, user_log_level: int | None) -> None:

@@ -39,7 +39,7 @@ from flyte._controller.child_messages import (
     frame,
     length_of,
 )
-from flyte._controller.child_seats import OwnProcess, Seat, WorkerSeat
+from flyte._controller.child_seats import OwnProcess, Seat, Worker, WorkerSeat
 from flyte._controller.child_servers import ForkServers, Server
 from flyte._controller.child_tasks import TaskReference
 from flyte._controller.child_workers import WorkerPool
@@ -82,7 +82,7 @@ class ChildProcesses:
         self._spec = spec
         self._isolation = isolation
         self._servers = ForkServers()
-        self._pools: dict[tuple[ServerSpec, str | None, ReusePolicy], WorkerPool] = {}
+        self._pools: dict[tuple[ServerSpec, str | None, ReusePolicy], WorkerPool[Worker]] = {}
 
     async def attempt(self, call: Call, scope: ActionScope, reference: TaskReference) -> Outputs | Failure:
         """One attempt at `call` in a process; when this returns or raises, it and all it has started was killed."""
@@ -118,7 +118,7 @@ class ChildProcesses:
     ) -> Outputs | Failure:
         assert placement.reuse is not None
         key = placement.spec, placement.workers_of, placement.reuse
-        pool = self._pools.setdefault(key, WorkerPool(placement.reuse))
+        pool = self._pools.setdefault(key, WorkerPool(placement.reuse, Worker))
         try:
             server = await self._server(placement)
             worker = await pool.take(server)

@@ -50,20 +50,48 @@ class ForkServers:
             return await self.get(spec)
         return server
 
+    def known(self, spec: ServerSpec) -> Server | None:
+        """The server that runs for the spec, which is wanted now; None where there is none, or it is not ready."""
+        if spec in self._unloadable:
+            spec = replace(spec, preload=None)
+        server = self._servers.get(spec)
+        if server is None or server.has_ended or not server.is_ready:
+            return None
+        self._servers[spec] = self._servers.pop(spec)
+        self._wanted_at[spec] = asyncio.get_running_loop().time()
+        return server
+
     async def close(self) -> None:
         """No server is left, and nothing that one has forked."""
         servers, self._servers = list(self._servers.values()), {}
         await asyncio.gather(*(server.close() for server in servers), *self._closing)
 
+    def end_unused(self, for_s: float, but: ServerSpec | None = None) -> bool:
+        """Servers that have no process, and that nobody wanted for so long, are being ended; one may be left out.
+
+        Returns:
+            Whether others are left.
+        """
+        for spec in self._idle(for_s):
+            if spec != but:
+                self._end(spec)
+        return any(spec != but for spec in self._servers)
+
     def _end_idle(self) -> None:
         # Whoever wanted one just now has not launched anything yet.
-        before = asyncio.get_running_loop().time() - _JUST_NOW_S
-        idle = [
+        idle = self._idle(_JUST_NOW_S)
+        for spec in idle[: max(0, len(idle) - MOST_IDLE + 1)]:
+            self._end(spec)
+
+    def _idle(self, for_s: float) -> list[ServerSpec]:
+        before = asyncio.get_running_loop().time() - for_s
+        return [
             spec
             for spec, server in self._servers.items()
             if not server.running and server.is_ready and self._wanted_at[spec] < before
         ]
-        for spec in idle[: max(0, len(idle) - MOST_IDLE + 1)]:
-            closing = asyncio.ensure_future(self._servers.pop(spec).close())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+
+    def _end(self, spec: ServerSpec) -> None:
+        closing = asyncio.ensure_future(self._servers.pop(spec).close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)

@@ -4,29 +4,82 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Generic, Protocol, TypeVar
 
-from flyte._authoring.reuse import ReusePolicy
-from flyte._controller.child_seats import Worker
 from flyte._controller.child_servers import Server
 
 
-class WorkerPool:
+class Policy(Protocol):
+    """How many workers there are, and for how long."""
+
+    @property
+    def concurrency(self) -> int:
+        """Attempts that one worker runs at the same time."""
+        ...
+
+    @property
+    def min_replicas(self) -> int:
+        """Workers that are kept even when idle."""
+        ...
+
+    @property
+    def max_replicas(self) -> int:
+        """Workers that there are at most."""
+        ...
+
+    def get_scaledown_ttl(self) -> timedelta | None:
+        """How long a worker is idle before it ends."""
+        ...
+
+
+class Pooled(Protocol):
+    """A worker.
+
+    Attributes:
+        running: Attempts in it that are not waiting for calls they have made.
+        idle_since: When the last attempt left it, by the loop's clock, in seconds.
+        is_ending: It gets no further attempt.
+    """
+
+    running: int
+    idle_since: float
+    is_ending: bool
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process is gone."""
+        ...
+
+    async def close(self) -> None:
+        """It has ended, with all that it has started."""
+        ...
+
+
+W = TypeVar("W", bound=Pooled)
+
+
+class WorkerPool(Generic[W]):
     """The workers of one environment. Lives on the engine's loop.
 
     An attempt that waits for calls it has made leaves its place meanwhile: tasks that call one another never wait in a
     circle.
+
+    Args:
+        new_worker: Starts one.
     """
 
-    def __init__(self, policy: ReusePolicy) -> None:
+    def __init__(self, policy: Policy, new_worker: Callable[[Server], W]) -> None:
         self._policy = policy
-        self._workers: list[Worker] = []
+        self._new_worker = new_worker
+        self._workers: list[W] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         self._scale_down: asyncio.TimerHandle | None = None
 
-    async def take(self, server: Server) -> Worker:
+    async def take(self, server: Server) -> W:
         """A worker with a place that is now taken."""
         while True:
             self._workers = [each for each in self._workers if not (each.is_ending or each.has_ended)]
@@ -34,7 +87,7 @@ class WorkerPool:
             if free:
                 worker = min(free, key=lambda each: each.running)
             elif len(self._workers) < self._policy.max_replicas:
-                worker = Worker(server)
+                worker = self._new_worker(server)
                 self._workers.append(worker)
             else:
                 waiter = asyncio.get_running_loop().create_future()
@@ -49,7 +102,7 @@ class WorkerPool:
             worker.running += 1
             return worker
 
-    def give_back(self, worker: Worker) -> None:
+    def give_back(self, worker: W) -> None:
         """The place is free."""
         worker.running -= 1
         worker.idle_since = asyncio.get_running_loop().time()
@@ -57,13 +110,18 @@ class WorkerPool:
         self._look_later()
 
     @contextmanager
-    def lent(self, worker: Worker) -> Iterator[None]:
+    def lent(self, worker: W) -> Iterator[None]:
         """Within the block the place is free."""
         self.give_back(worker)
         try:
             yield
         finally:
             worker.running += 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs in its workers, and nobody waits for a place."""
+        return not any(each.running for each in self._workers) and not any(not each.done() for each in self._waiting)
 
     async def close(self) -> None:
         """No worker is left."""

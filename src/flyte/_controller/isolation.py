@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
-import stat
 import subprocess
 import sys
 import sysconfig
-import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from flyte._authoring.reuse import ReusePolicy
 from flyte._authoring.secret import Secret, secrets_of
 from flyte._bundle.loaded_modules import INSTALLED
 from flyte._controller.child_tasks import TaskReference
 from flyte._controller.process_environment import secret_not_found
+from flyte._controller.secret_files import SECRETS_VARIABLE, SecretFiles
 from flyte._forks.client import ServerSpec
 from flyte._store.secrets import SecretStore
 
@@ -31,9 +26,6 @@ ENTRY = "flyte._controller.child_main:main"
 WORKER_ENTRY = "flyte._controller.child_main:serve"
 PRELOAD = "flyte._controller.child_main:preload"
 
-SECRETS_VARIABLE = "FLYTE_SECRETS_DIR"
-
-_SECRETS = "flyte-secrets-"
 _DESCRIPTORS = 65_536
 
 
@@ -84,10 +76,9 @@ class Isolation:
         self._image_refs = image_refs
         self._env_vars = env_vars
         self._secrets = SecretStore(home)
-        self._secrets_folder: Path | None = None
-        self._lock = threading.Lock()
+        self._secret_files = SecretFiles()
         self._known: dict[Any, tuple[Any, Placement]] = {}
-        _allow_many_descriptors()
+        allow_many_descriptors()
 
     def known_placement(self, task: Any, reference: TaskReference) -> Placement | None:
         """What `placement` has said before of this task or one like it; None when it has not."""
@@ -133,10 +124,7 @@ class Isolation:
 
     def close(self) -> None:
         """No secret that was given as a file is left."""
-        with self._lock:
-            if self._secrets_folder is not None:
-                shutil.rmtree(self._secrets_folder, ignore_errors=True)
-                self._secrets_folder = None
+        self._secret_files.close()
 
     def _secrets_of(self, task: Any) -> dict[str, str]:
         """The variables by which a task finds its secrets."""
@@ -146,8 +134,8 @@ class Isolation:
             if secret.mount is None:
                 variables[str(secret.as_env_var)] = os.fsdecode(value)
                 continue
-            file = self._write(secret, value)
-            variables[SECRETS_VARIABLE] = str(self._secrets_folder)
+            file = self._secret_files.write(secret.key, secret.group, value)
+            variables[SECRETS_VARIABLE] = str(self._secret_files.folder)
             if secret.as_env_var is not None:
                 variables[secret.as_env_var] = str(file)
         return variables
@@ -160,46 +148,14 @@ class Isolation:
             raise secret_not_found(task.name, secret)
         return value
 
-    def _write(self, secret: Secret, value: bytes) -> Path:
-        """A file with the secret, that only this user can read, in memory where the system has such a folder.
 
-        The store of secrets has made sure that their names are those of files.
-        """
-        with self._lock:
-            if self._secrets_folder is None:
-                place = _folder_in_memory()
-                _remove_leftovers(place)
-                self._secrets_folder = Path(tempfile.mkdtemp(prefix=f"{_SECRETS}{os.getpid()}-", dir=place))
-            folder = self._secrets_folder / secret.group if secret.group else self._secrets_folder
-            folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
-            file = folder / secret.key
-            if not file.exists():
-                descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR)
-                with os.fdopen(descriptor, "wb") as opened:
-                    opened.write(value)
-            return file
-
-
-def _allow_many_descriptors() -> None:
+def allow_many_descriptors() -> None:
     """This process may have as many open files as the system lets it: each attempt takes three of them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _folder_in_memory() -> Path:
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-
-
-def _remove_leftovers(place: Path) -> None:
-    """The secrets of runs whose process was killed are gone; of this user, that is."""
-    for folder in place.glob(f"{_SECRETS}*"):
-        number = folder.name.removeprefix(_SECRETS).partition("-")[0]
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key(task: Any, reference: TaskReference) -> Any:

@@ -23,7 +23,8 @@ PATH_SETUP = "sys.path[:] = path['first'] + [each for each in sys.path if path['
 """With `path` at hand, `sys.path` is what a `ServerSpec` says."""
 
 _BOOT = (
-    f"import json, sys; path = json.loads(sys.argv[3]); {PATH_SETUP}; "
+    f"import json, sys; path = json.loads(sys.argv[3]); {PATH_SETUP}\n"
+    "%s\n"
     "from flyte._forks.server import main; main(int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[4]))"
 )
 
@@ -40,6 +41,7 @@ class ServerSpec:
         environment: Its variables, which are those of each process.
         entry: The function that a forked process calls with its connection, as `module:name`.
         preload: The function that loads the user's code, and its argument.
+        prelude: Python that is run before anything of this package is imported, for an interpreter without it.
     """
 
     python: str
@@ -49,6 +51,7 @@ class ServerSpec:
     environment: Mapping[str, str] = field(hash=False, repr=False)
     entry: str
     preload: tuple[str, str] | None = None
+    prelude: str = ""
 
 
 class LaunchFailedError(Exception):
@@ -137,7 +140,7 @@ class ForkServer:
             path = {"first": spec.path, "keeps": spec.keeps_own_path}
             arguments = [*map(str, given), json.dumps(path), json.dumps(start)]
             self._process = subprocess.Popen(
-                [spec.python, *spec.flags, "-c", _BOOT, *arguments],
+                [spec.python, *spec.flags, "-c", _BOOT % spec.prelude, *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=given,
                 process_group=0,

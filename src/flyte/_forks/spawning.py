@@ -14,7 +14,8 @@ from flyte._forks.client import PATH_SETUP, LaunchFailedError, ServerSpec
 
 _BOOT = (
     "import json, os, sys; os.set_inheritable(int(sys.argv[1]), False); "
-    f"path = json.loads(sys.argv[2]); {PATH_SETUP}; "
+    f"path = json.loads(sys.argv[2]); {PATH_SETUP}\n"
+    "%s\n"
     "from importlib import import_module; module, name = sys.argv[3].split(':'); "
     "getattr(import_module(module), name)(int(sys.argv[1]))"
 )
@@ -83,7 +84,10 @@ class SpawnServer:
         path = {"first": self.spec.path, "keeps": self.spec.keeps_own_path}
         try:
             process = subprocess.Popen(
-                [self.spec.python, *self.spec.flags, "-c", _BOOT, str(connection), json.dumps(path), self.spec.entry],
+                [
+                    *(self.spec.python, *self.spec.flags, "-c", _BOOT % self.spec.prelude),
+                    *(str(connection), json.dumps(path), self.spec.entry),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=streams[0] if streams else None,
                 stderr=streams[1] if streams else None,

@@ -29,3 +29,7 @@ class RunAbortedError(RefusedError):
 
 class TooBusyError(RefusedError):
     """Later: too much waits already. Code `resource_exhausted`."""
+
+
+class NotOfferedError(RefusedError):
+    """This server does nothing of that kind: code `unimplemented`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flyte._store.conditions import StoredCondition
 from flyte._store.database import DATABASE_FILE, connect, store_errors
@@ -83,7 +83,7 @@ class StoreReader:
             "limit": wanted.limit,
         }
         with self._errors():
-            return [_run(row) for row in self._connection.execute(statement("list_runs"), parameters)]
+            return [stored_run(row) for row in self._connection.execute(statement("list_runs"), parameters)]
 
     def load_run(self, name: str) -> StoredRun:
         """The run of that name.
@@ -95,7 +95,7 @@ class StoreReader:
             row = self._connection.execute(statement("run_by_name"), (name,)).fetchone()
         if row is None:
             raise RunNotFoundError(f"there is no run {name!r} in {self._path}.{self._near(name)}")
-        return _run(row)
+        return stored_run(row)
 
     def list_run_ages(self) -> list[tuple[int, str, int | None]]:
         """Of every run its id, its name and when it ended in microseconds, newest first."""
@@ -106,7 +106,7 @@ class StoreReader:
         """The run of that id."""
         with self._errors():
             row = self._connection.execute(statement("run_by_id"), (run_id,)).fetchone()
-        return None if row is None else _run(row)
+        return None if row is None else stored_run(row)
 
     def list_actions(
         self, run: StoredRun, phases: Sequence[ActionPhase] = (), after_action_id: int | None = None, limit: int = _ALL
@@ -203,6 +203,25 @@ class StoreReader:
         """The action's serialized `flyteidl2.task.Outputs`; None until it succeeded."""
         return load_payload(self.home, action.outputs, action.outputs_file)
 
+    def select(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """The rows of a query.
+
+        Raises:
+            StoreError: it could not be asked.
+        """
+        with self._errors():
+            return self._connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that the block reads is of one moment."""
+        with self._errors():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         with store_errors(self._path):
@@ -219,7 +238,8 @@ def _phases(phases: Sequence[ActionPhase]) -> str | None:
     return json.dumps([phase.to_protobuf_value() for phase in phases]) if phases else None
 
 
-def _run(row: sqlite3.Row) -> StoredRun:
+def stored_run(row: sqlite3.Row) -> StoredRun:
+    """The run in a row of the table."""
     phase = ActionPhase.from_protobuf(row["phase"])
     owner = Owner(row["owner_host"], row["owner_boot_id"], row["owner_pid"], row["owner_started_us"])
     return StoredRun(

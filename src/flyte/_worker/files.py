@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from flyteidl2.core.execution_pb2 import ErrorDocument
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 from google.protobuf.message import DecodeError
 
-from flyte._controller.error_documents import error_document, failure_in
+from flyte._controller.error_documents import error_document, failure_of_document
 from flyte._engine.attempts import Failure
 from flyte.errors import RuntimeSystemError, StorageError
 from flyte.storage._addresses import absolute, is_remote, join, local_path
 from flyte.storage._backend import backend_of
-from flyte.storage._flushing import wait_until_flushed
+from flyte.storage._flushing import flushed, wait_until_flushed
 
 OUTPUTS_FILE = "outputs.pb"
 ERROR_FILE = "error.pb"
@@ -62,6 +64,21 @@ def write_outputs(outputs_path: str, outputs: Outputs) -> None:
     _write(outputs_path, OUTPUTS_FILE, outputs.SerializeToString(deterministic=True))
 
 
+async def write_outputs_meanwhile(outputs_path: str, outputs: Outputs) -> None:
+    """As `write_outputs`, while the event loop runs.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    address = _address(outputs_path, OUTPUTS_FILE)
+    if is_remote(address):
+        await asyncio.to_thread(write_outputs, outputs_path, outputs)
+        return
+    _delete(_address(outputs_path, ERROR_FILE))
+    backend_of(address).write(address, outputs.SerializeToString(deterministic=True))
+    await flushed(address)
+
+
 def write_error(outputs_path: str, failure: Failure) -> None:
     """`error.pb` is there, whole and on the disk, and no `outputs.pb`.
 
@@ -84,7 +101,7 @@ def load_failure(outputs_path: str) -> Failure | None:
     if backend.find(address) is None:
         return None
     try:
-        return failure_in(ErrorDocument.FromString(backend.read(address)))
+        return failure_of_document(ErrorDocument.FromString(backend.read(address)))
     except DecodeError as wrong:
         raise RuntimeSystemError("ErrorUnreadable", f"{address} holds no error: it was truncated.") from wrong
 

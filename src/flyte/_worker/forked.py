@@ -9,18 +9,23 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from flyte._bundle.module_loading import module_below
 from flyte._forks.client import ForkServer, Launched
-from flyte._forks.wire import receive, send
+from flyte._forks.spawning import Spawned, SpawnServer
+from flyte._forks.wire import read_written, receive, send, written
+from flyte._logging import read_log_levels
 
 # What every attempt needs, loaded before processes are forked.
 from flyte._worker import attempt as _attempt  # noqa: F401
 from flyte._worker import logs as _logs  # noqa: F401
 from flyte._worker.program import main
+from flyte._worker.reused import serve
 from flyte.storage import _local as _local
 from flyte.types import _codec as _codec
 
@@ -41,25 +46,37 @@ def preload(text: str) -> None:
 
 
 def attempt(descriptor: int) -> None:
-    """Runs `a0` with the arguments and the variables that come by a socket, and ends the process as that does."""
-    with socket.socket(fileno=descriptor) as connection:
-        try:
-            request, _ = receive(connection)
-        except EOFError:
-            return
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    sys.argv = ["a0", *request["arguments"]]
+    """Runs `a0` with the arguments and the variables of a message, and ends the process as that does.
+
+    A file holds the message of an attempt. A socket is that of a worker, which gets its variables by it, and then runs
+    the attempts that come.
+    """
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        connection = socket.socket(fileno=descriptor)
+        with suppress(EOFError):
+            message, _ = receive(connection)
+            _set_variables(message["environment"])
+            serve(connection)
+        return
+    message = read_written(descriptor)
+    _set_variables(message["environment"])
+    sys.argv = ["a0", *message["arguments"]]
     main()
 
 
+def _set_variables(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    read_log_levels()
+
+
 def launch_attempt(
-    server: ForkServer,
+    server: ForkServer | SpawnServer,
     arguments: Sequence[str],
     environment: Mapping[str, str],
     folder: str,
     streams: Sequence[int] = (),
-) -> Launched:
+) -> Launched | Spawned:
     """An attempt is on its way.
 
     Args:
@@ -68,9 +85,37 @@ def launch_attempt(
         environment: All its variables.
         folder: Its working directory.
         streams: Descriptors of its standard output and error; default the server's.
+
+    Raises:
+        OSError: there can be no more files.
+    """
+    message = written({"arguments": list(arguments), "environment": dict(environment)})
+    try:
+        return server.launch((message, *streams), folder)
+    finally:
+        os.close(message)
+
+
+def launch_worker(
+    server: ForkServer | SpawnServer, environment: Mapping[str, str], folder: str, streams: Sequence[int]
+) -> tuple[Launched | Spawned, socket.socket]:
+    """A worker is on its way, and the connection to it, which `flyte._worker.reused` tells of.
+
+    Args:
+        server: One whose entry is `attempt`.
+        environment: All its variables.
+        folder: Its working directory.
+        streams: Descriptors of its standard output and error.
+
+    Raises:
+        OSError: there can be no more connections.
     """
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        launched = server.launch((theirs.fileno(), *streams), folder)
-        send(ours, {"arguments": list(arguments), "environment": dict(environment)})
-    return launched
+    with theirs:
+        try:
+            launched = server.launch((theirs.fileno(), *streams), folder)
+            send(ours, {"environment": dict(environment)})
+        except BaseException:
+            ours.close()
+            raise
+    return launched, ours

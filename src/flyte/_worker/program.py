@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -53,17 +53,28 @@ def _option(*names: str, variable: str | None = None, is_required: bool = False,
 def a0(**options: Any) -> None:
     """Run one attempt of a task: read its inputs, run it, write its outputs or its error."""
     from flyte._worker.attempt import run_attempt
+    from flyte._worker.logs import set_up_logs
 
     try:
         request = _request(options)
+        set_up_logs(str(request.action.run_name), request.action.name)
     except BaseRuntimeError as error:
         raise click.UsageError(str(error)) from None
     sys.exit(run_attempt(request))
 
 
+def request_of(arguments: Sequence[str]) -> AttemptRequest:
+    """The request that a command line stands for.
+
+    Raises:
+        click.ClickException: it is none.
+        BaseRuntimeError: it asks for what this program cannot do.
+    """
+    return _request(a0.make_context("a0", list(arguments)).params)
+
+
 def _request(options: dict[str, Any]) -> AttemptRequest:
     from flyte._authoring.image_cache import ImageCache
-    from flyte._worker.logs import set_up_logs
     from flyte._worker.request import (
         AttemptRequest,
         address,
@@ -89,7 +100,6 @@ def _request(options: dict[str, Any]) -> AttemptRequest:
         raise click.UsageError("--debug asks for a debugger in the task's process, which this release cannot start.")
     if options["pkl"] and (options["resolver"] or options["resolver_args"]):
         raise click.UsageError("--pkl names the task itself, and --resolver was given too: give one of them.")
-    set_up_logs(options["run_name"], options["name"])
     version, outputs = options["version"], address("--outputs-path", options["outputs_path"])
     raw_data = options["raw_data_path"]
     return AttemptRequest(

@@ -18,8 +18,6 @@ _ABSENT = (
     "prefetch",
     "proxy",
     "serve",
-    "start",
-    "stop",
     "update",
     "whoami",
 )
@@ -37,6 +35,7 @@ def _help_settings() -> dict[str, object]:
     cls=RootGroup,
     members={
         "abort": "flyte.cli._abort:abort",
+        "backup": "flyte.cli._backup:backup",
         "build": "flyte.cli._build:build",
         "bundle": "flyte.cli._bundle:bundle",
         "create": "flyte.cli._create:create",
@@ -44,9 +43,13 @@ def _help_settings() -> dict[str, object]:
         "explain": "flyte.cli._explain:explain",
         "get": "flyte.cli._get:get",
         "rerun": "flyte.cli._rerun:rerun",
+        "restore": "flyte.cli._backup:restore",
         "resume": "flyte.cli._resume:resume",
         "run": "flyte.cli._run:run",
         "signal": "flyte.cli._signal:signal",
+        "start": "flyte.cli._start:start",
+        "status": "flyte.cli._start:status",
+        "stop": "flyte.cli._start:stop",
     },
     absent=dict.fromkeys(
         _ABSENT, "needs a control plane, which this release has no client for yet: it runs tasks on this machine."

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from flyteidl2.core.literals_pb2 import Literal, Primitive, Scalar
@@ -44,6 +45,7 @@ class Conditions:
         self._loop = asyncio.get_running_loop()
         # People answer through the store too, from processes that know nothing of this one.
         self._watch = AnswerWatch(home)
+        self._asked: set[OpenAction] = set()
         self._timers: dict[OpenAction, asyncio.TimerHandle] = {}
         self._expiring: set[asyncio.Task[None]] = set()
 
@@ -62,8 +64,10 @@ class Conditions:
             return
 
         def heard(answer: str) -> None:
-            self._loop.call_soon_threadsafe(self._answered, action, answer)
+            with suppress(RuntimeError):  # The server has ended meanwhile; the answer is in the store.
+                self._loop.call_soon_threadsafe(self._answered, action, answer)
 
+        self._asked.add(action)
         self._watch.listen(action.record.action_id, heard)
         if state.expires_us is not None:
             left_s = max(0.0, state.expires_us / 1e6 - time.time())
@@ -85,6 +89,7 @@ class Conditions:
 
     def let_go(self, action: OpenAction) -> None:
         """Nobody is asked any more."""
+        self._asked.discard(action)
         self._watch.let_go(action.record.action_id)
         timer = self._timers.pop(action, None)
         if timer is not None:
@@ -92,7 +97,7 @@ class Conditions:
 
     def close(self) -> None:
         """No answer is waited for."""
-        for action in list(self._timers):
+        for action in list(self._asked):
             self.let_go(action)
         for task in self._expiring:
             task.cancel()

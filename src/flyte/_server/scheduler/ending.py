@@ -11,6 +11,7 @@ from flyte._engine.attempts import Failure
 from flyte._server.scheduler.caching import ResultCache
 from flyte._server.scheduler.commits import Commits
 from flyte._server.scheduler.states import OpenAction, OpenRun
+from flyte._server.scheduler.waiting import Waiting
 from flyte._store.aborts import aborted_error
 from flyte._store.payloads import INLINE_LIMIT_BYTES
 from flyte._store.records import ErrorRecord
@@ -30,11 +31,17 @@ class Endings:
     """
 
     def __init__(
-        self, home: Path, commits: Commits, cache: ResultCache, run_ended: Callable[[OpenRun], object]
+        self,
+        home: Path,
+        commits: Commits,
+        cache: ResultCache,
+        waiting: Waiting,
+        run_ended: Callable[[OpenRun], object],
     ) -> None:
         self._home = home
         self._commits = commits
         self._cache = cache
+        self._waiting = waiting
         self._run_ended = run_ended
 
     def succeed(
@@ -98,12 +105,8 @@ class Endings:
             ended_us = action.record.ended_us or 0
             self._commits.beside(end_run(run.run_id, action.record.phase, ended_us))
             self._run_ended(run)
-        elif action.counts_for_parent:
-            action.counts_for_parent = False
-            parent.open_children -= 1
-            if parent.open_children == 0 and parent.seat is not None:
-                # It goes on now, whether or not the machine has room for it.
-                parent.seat.take()
+        else:
+            self._waiting.ended(action)
 
     def _let_go(self, action: OpenAction) -> None:
         """What takes it through its attempts ends, unless it is that which ends it."""

@@ -1,0 +1,77 @@
+"""The inputs and outputs of actions, wherever they are: in the store, or at an address."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TypeVar
+
+from flyteidl2.task.common_pb2 import Inputs, Outputs
+from google.protobuf.message import DecodeError, Message
+
+from flyte._server.refusals import NotNowError, UnknownError
+from flyte._server.services.run_reads import inputs_address, outputs_address, stored_payloads, viewed_action
+from flyte._server.services.store import ServedStore
+from flyte._server.services.views import Viewed
+from flyte._store.reader import StoreReader
+from flyte.errors import StorageError, StoreError
+from flyte.storage._addresses import is_remote, local_path
+from flyte.storage._open_files import opened
+
+M = TypeVar("M", bound=Message)
+
+
+async def load_action_data(store: ServedStore, run_name: str, action_name: str) -> tuple[Inputs, Outputs]:
+    """The inputs and the outputs of an action; the outputs are empty until it has succeeded.
+
+    Raises:
+        UnknownError: there is no such action, or its data is gone.
+        NotNowError: what is there is no such message.
+    """
+
+    def load(reader: StoreReader) -> tuple[Viewed, bytes | None, bytes | None]:
+        with reader.snapshot():
+            viewed = viewed_action(reader, run_name, action_name)
+            try:
+                return viewed, *stored_payloads(reader, viewed.action, store.home)
+            except StoreError as error:
+                raise UnknownError(f"the data of {run_name}/{action_name} is gone: {error}") from error
+
+    viewed, inputs, outputs = await store.read(load)
+    if inputs is None and (address := inputs_address(viewed)):
+        inputs = await asyncio.to_thread(_read, store.home, viewed, "inputs", address)
+    if outputs is None and (address := outputs_address(viewed)):
+        outputs = await asyncio.to_thread(_read, store.home, viewed, "outputs", address)
+    return _parsed(Inputs(), inputs, viewed), _parsed(Outputs(), outputs, viewed)
+
+
+def _read(home: Path, viewed: Viewed, what: str, address: str) -> bytes:
+    name = f"{viewed.run.run.name}/{viewed.action.name}"
+    if not is_remote(address) and not _is_ours(local_path(address), home, viewed.run.base_dir):
+        raise NotNowError(
+            f"the {what} of {name} are at {address}, which is neither in the home of this server nor in the folder of "
+            "the run, so they are not read."
+        )
+    try:
+        with opened(address) as file:
+            data: bytes = file.read()
+            return data
+    except StorageError as error:
+        raise UnknownError(f"the {what} of {name} cannot be read: {error}") from error
+
+
+def _is_ours(path: Path, home: Path, base_dir: str | None) -> bool:
+    resolved = path.resolve()
+    folders = [home.resolve()]
+    if base_dir and not is_remote(base_dir):
+        folders.append(local_path(base_dir).resolve())
+    return any(resolved.is_relative_to(folder) for folder in folders)
+
+
+def _parsed(message: M, data: bytes | None, viewed: Viewed) -> M:
+    try:
+        message.ParseFromString(data or b"")
+    except DecodeError as error:
+        name = type(message).__name__.lower()
+        raise NotNowError(f"the {name} of {viewed.run.run.name}/{viewed.action.name} are damaged: {error}") from error
+    return message
