@@ -245,6 +245,14 @@ def get_secret() -> None:
     show_secrets(current_invocation().output)
 
 
+@get.command(cls=Command, name="token")
+def get_token() -> None:
+    """List the tokens that let callers use the server of this home. What they are is kept nowhere."""
+    from flyte.cli._token_views import show_tokens
+
+    show_tokens(current_invocation().output)
+
+
 @get.command(cls=Command, name="image")
 @click.argument("key", required=False)
 def get_image(key: str | None) -> None:
