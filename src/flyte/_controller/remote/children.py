@@ -52,6 +52,7 @@ class Children:
         self._waiting: dict[str, asyncio.Future[ActionUpdate]] = {}
         self._is_ready = asyncio.Event()
         self._error: BaseRuntimeError | None = None
+        self._is_closed = False
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def take(self, name: str) -> ActionUpdate | None:
@@ -95,6 +96,7 @@ class Children:
 
     async def close(self) -> None:
         """The watch is over."""
+        self._is_closed = True
         self._watching.cancel()
         await asyncio.wait([self._watching])
 
@@ -112,6 +114,9 @@ class Children:
             except asyncio.CancelledError:
                 raise
             except Exception as failure:
+                if self._is_closed:
+                    # A stream that is cancelled may end with an error of its own.
+                    return
                 error = failure
                 if _is_final(failure):
                     self.fail(refused(cast("Any", failure), f"the watch of action {self.parent.name}"))
