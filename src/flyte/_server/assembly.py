@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from flyteidl2.auth.auth_service_connect import AuthMetadataServiceASGIApplication
 from flyteidl2.auth.identity_connect import IdentityServiceASGIApplication
 from flyteidl2.cluster.service_connect import ClusterServiceASGIApplication
-from flyteidl2.core.security_pb2 import Secret
 from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyServiceASGIApplication
 from flyteidl2.workflow.run_logs_service_connect import RunLogsServiceASGIApplication
 from starlette.types import ASGIApp
@@ -21,9 +19,8 @@ from flyte._server.access import Access
 from flyte._server.app import AppParts, create_app
 from flyte._server.calls import Calls
 from flyte._server.downloads import Downloads
+from flyte._server.executors.hosted import HostedExecutor, HostSettings
 from flyte._server.executors.images import ImageMapping
-from flyte._server.executors.local import ExecutorSettings, LocalExecutor
-from flyte._server.executors.secrets import SecretsOf
 from flyte._server.health import Health
 from flyte._server.limits import RequestRate
 from flyte._server.log_tails import LogTails
@@ -46,11 +43,12 @@ from flyte._server.streams import OpenStreams
 from flyte._server.task_token import task_token, token_variables
 from flyte._server.tokens import TokenStore
 from flyte._server.uploads import Uploads
-from flyte._store.reader import RunFilter, StoreReader
-from flyte._store.served_secrets import SecretKey, Vault, secret_value
+from flyte._store.reader import RunFilter
 from flyte._store.writer import Writer
 from flyte.errors import RuntimeUserError
-from flyte.models import ActionID
+
+HOST_LOG_FILE = "host.log"
+"""What the process above the attempts logs, in the home folder."""
 
 _RATE_OF_OTHERS = 500.0
 """Requests a second of another machine. One that runs tasks here asks for far fewer."""
@@ -63,17 +61,20 @@ class Assembly:
     Attributes:
         app: Its application.
         scheduler: What it does beside answering.
+        executor: What runs attempts.
     """
 
     app: ASGIApp
     health: Health
     streams: OpenStreams
     scheduler: Scheduler
+    executor: HostedExecutor
 
 
 @asynccontextmanager
 async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterator[Assembly]:
-    """A server, until the block ends; attempts that run then are killed, and their actions stay open for the next.
+    """A server, until the block ends; attempts that run then are killed, unless they were
+    left to the next server, and their actions stay open for it.
 
     Args:
         settings: How it is run.
@@ -92,8 +93,11 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         readers = StoreReaders(home)
         parts.callback(readers.close)
         await asyncio.to_thread(ensure_project, writer, places)
-        executor = LocalExecutor(_executor_settings(settings, task_endpoint))
+        executor = HostedExecutor(_host_settings(settings, task_endpoint))
         parts.push_async_callback(executor.close)
+        # It takes as long as all that follows.
+        starting = asyncio.create_task(executor.start())
+        parts.push_async_callback(asyncio.wait, (starting,))
         scheduler = Scheduler(writer, executor)
         parts.push_async_callback(scheduler.close)
 
@@ -129,7 +133,7 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         await scheduler.start()
         tidying = asyncio.create_task(asyncio.to_thread(uploads.remove_leftovers))
         try:
-            yield Assembly(app, health, streams, scheduler)
+            yield Assembly(app, health, streams, scheduler, executor)
         finally:
             await asyncio.wait((tidying,))
 
@@ -144,34 +148,18 @@ def _own_services(plane: DataPlane) -> list[tuple[type, object]]:
     ]
 
 
-def _executor_settings(settings: ServerSettings, task_endpoint: str) -> ExecutorSettings:
+def _host_settings(settings: ServerSettings, task_endpoint: str) -> HostSettings:
     try:
-        images = ImageMapping.parse(settings.images)
+        ImageMapping.parse(settings.images)
     except ValueError as error:
         raise RuntimeUserError("BadImageMapping", f"--image: {error}") from error
-    return ExecutorSettings(
+    return HostSettings(
         home=settings.home,
         endpoint=task_endpoint,
-        images=images,
-        secrets=_secrets_of(settings.home),
+        images=settings.images,
         extra_env=token_variables(settings.home) if settings.requires_token else {},
+        log_file=settings.home / HOST_LOG_FILE,
     )
-
-
-def _secrets_of(home: Path) -> SecretsOf:
-    vault = Vault(home)
-
-    def values_of(action: ActionID, secrets: Sequence[Secret]) -> Mapping[tuple[str, str], bytes]:
-        found = {}
-        with StoreReader(home) as reader:
-            for each in secrets:
-                wanted = SecretKey(action.project or "", action.domain or "", each.key)
-                value = secret_value(reader, vault, wanted, each.group or None)
-                if value is not None:
-                    found[each.group, each.key] = value
-        return found
-
-    return values_of
 
 
 async def _check(readers: StoreReaders, scheduler: Scheduler) -> None:

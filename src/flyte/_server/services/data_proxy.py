@@ -141,8 +141,7 @@ class DataProxyService:
         """The lines of an attempt until it has ended."""
         if request.pod_name or request.connector_endpoint:
             raise NotNowError("attempts are processes of the server's machine: there is no pod and no connector.")
-        action = request.action_id
-        key = AttemptKey(action.run.name, action.name, request.attempt)
+        key = AttemptKey(*action_names_of(request.action_id), request.attempt)
         async with aclosing(self._plane.tails.tail(key)) as batches:
             async for lines in batches:
                 logs = [TailLogsResponse.Logs(lines=map(log_line_message, lines))] if lines else []
