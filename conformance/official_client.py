@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def names_of(modules: Iterable[str]) -> list[str]:
     found = []
     for module in modules:
         lines = (FOLDER / "programs" / f"{module}.py").read_text().splitlines()
-        for decorator, function in zip(lines, lines[1:], strict=False):
+        for decorator, function in pairwise(lines):
             if decorator == "@scenario":
                 found.append(function.split("def ")[1].split("(")[0].replace("_", " "))
     return found

@@ -29,7 +29,9 @@ def free_port() -> int:
 
 def variables(home: Path, **more: str) -> dict[str, str]:
     """The environment of a process that knows of no control plane, with a home folder of its own."""
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith(("FLYTE", "_U_", "_F_", "PYTHON"))}
+    inherited = {
+        name: text for name, text in os.environ.items() if not name.startswith(("FLYTE", "_U_", "_F_", "PYTHON"))
+    }
     return inherited | {"HOME": str(home), "DO_NOT_TRACK": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 

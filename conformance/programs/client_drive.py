@@ -11,8 +11,9 @@ import traceback
 from importlib import import_module
 from typing import Any
 
-import flyte
 from client_scenarios import SCENARIOS, Scenario
+
+import flyte
 
 LIMIT_S = 90.0
 
@@ -27,7 +28,7 @@ async def carry_out(name: str, function: Scenario, seats: asyncio.Semaphore) -> 
         except BaseException as error:
             where = traceback.extract_tb(error.__traceback__)
             line = next((each.lineno for each in reversed(where) if "client_" in each.filename), 0)
-            why = f"{type(error).__name__} (line {line}): {error}" or type(error).__name__
+            why = f"{type(error).__name__} (line {line}): {error}"
             traceback.print_exc()
         seconds = round(time.perf_counter() - began, 2)
         print(json.dumps({"scenario": name, "passed": not why, "seconds": seconds, "why": why}), flush=True)
