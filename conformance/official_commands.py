@@ -44,7 +44,7 @@ class Commands:
         done = subprocess.run(
             [self.python.parent / "flyte", *arguments],
             cwd=self.folder,
-            env=variables(self.folder.parent / "client-home", COLUMNS="200", TERM="dumb"),
+            env=variables(self.folder.parent / "client-home", COLUMNS="200"),
             capture_output=True,
             text=True,
             timeout=_LIMIT_S,
