@@ -545,18 +545,39 @@ async def wait_until_it_runs() -> None:
     assert timedelta(seconds=1) <= details.runtime <= timedelta(seconds=30), details.runtime
 
 
-def _flag() -> str:
-    """A flag file that says that the first time is over."""
-    path = fresh_file()
-    note(path)
-    return path
+@flyte.trace
+async def noticed(x: int) -> int:
+    return x * 2
+
+
+@env.task(retries=1)
+async def second_time(flag: str) -> int:
+    if note(flag) == 1:
+        raise ValueError("the first time")
+    return await noticed(2)
+
+
+@env.task
+async def tracked(path: str, flag: str) -> int:
+    return await counts(path, 1) + await second_time(flag)
 
 
 @scenario
 async def tracked_local_run() -> None:
-    runner = flyte.with_runcontext(mode="local", tracked=True, tracked_strict=True)
-    run = await runner.run.aio(fails_once, path=fresh_file(), flag=_flag())
-    equal((await run.outputs.aio())[0], 3, "sum")
+    name = f"tracked-{int(time.time() * 1000)}"
+    runner = flyte.with_runcontext(mode="local", name=name, tracked=True, tracked_strict=True)
+    await runner.run.aio(tracked, path=fresh_file(), flag=fresh_file())
+    run = await flyte.remote.Run.get.aio(name)
+    equal((run.phase, (await run.outputs.aio())[0]), ("succeeded", 5), "run")
+    found = {each.task_name: each for each in await actions_of(run)}
+    equal({each.phase for each in found.values()}, {"succeeded"}, "phases")
+    details = {task: await each.details() for task, each in found.items()}
+    equal(details["served.second_time"].attempts, 2, "attempts")
+    equal((await details["served.counts"].outputs())[0], 1, "output of a child")
+    equal((await details["served.counts"].inputs())["x"], 1, "input of a child")
+    equal(found["served.counts"].parent_name, "a0", "parent")
+    traces = [each for task, each in details.items() if each.pb2.HasField("trace")]
+    equal([(await each.outputs())[0] for each in traces], [4], "output of the trace")
 
 
 @scenario
