@@ -280,7 +280,7 @@ def test_outputs_of_a_run_whose_task_is_not_here_have_guessed_types(peer: Peer) 
 def test_what_is_read_pickles_and_prints_plainly() -> None:
     outputs = ActionOutputs(Outputs(), (1, "s"))
     assert repr(outputs) == 'ActionOutputs(o0=1, o1="s")'
-    assert ActionInputs(None, {"x": 1}) == {"x": 1}  # type: ignore[arg-type]
+    assert ActionInputs(None, {"x": 1}) == {"x": 1}
 
 
 def test_a_condition_is_answered_with_a_value_of_its_type(peer: Peer) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flyte._controller.importing import check_not_importing
 from flyte._controller.progress import RunProgress
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
     from flyte._run.local import StartedRun
     from flyte.models import RawDataPath
-    from flyte.remote import LazyEntity, Run, TaskDetails, TriggerDetails
+    from flyte.remote._documents import Startable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,13 +110,9 @@ class RunCall:
     def __init__(self, runner: Runner | None = None) -> None:
         self._runner = runner
 
-    @overload
-    def __call__(self, task: TaskTemplate[P, R, Any], /, *args: P.args, **kwargs: P.kwargs) -> StartedRun: ...
-
-    @overload
-    def __call__(self, task: LazyEntity | TaskDetails | TriggerDetails, /, *args: Any, **kwargs: Any) -> Run: ...
-
-    def __call__(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self, task: TaskTemplate[P, R, Any] | Startable[P], /, *args: P.args, **kwargs: P.kwargs
+    ) -> StartedRun:
         """Runs `task`.
 
         A local run is over when this returns; Ctrl-C aborts it and records that. A run on a control plane has been
@@ -134,22 +130,26 @@ class RunCall:
             RunAlreadyExistsError: there is a run of the name that was asked for.
         """
         runner = self._runner or Runner(RunOptions())
+        run: Any = None
         if runner.is_served():
-            return syncify.run_blocking(runner.start(task, args, kwargs))
-        return runner.prepare(task, args, kwargs).wait()
+            run = syncify.run_blocking(runner.start(task, args, kwargs))
+        else:
+            run = runner.prepare(task, args, kwargs).wait()
+        started: StartedRun = run
+        return started
 
-    @overload
-    async def aio(self, task: TaskTemplate[P, R, Any], /, *args: P.args, **kwargs: P.kwargs) -> StartedRun: ...
-
-    @overload
-    async def aio(self, task: LazyEntity | TaskDetails | TriggerDetails, /, *args: Any, **kwargs: Any) -> Run: ...
-
-    async def aio(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
+    async def aio(
+        self, task: TaskTemplate[P, R, Any] | Startable[P], /, *args: P.args, **kwargs: P.kwargs
+    ) -> StartedRun:
         """The same for async code. Cancelling it aborts a local run."""
         runner = self._runner or Runner(RunOptions())
+        run: Any = None
         if runner.is_served():
-            return await syncify.run_from_loop(runner.start(task, args, kwargs))
-        return await runner.prepare(task, args, kwargs).wait_async()
+            run = await syncify.run_from_loop(runner.start(task, args, kwargs))
+        else:
+            run = await runner.prepare(task, args, kwargs).wait_async()
+        started: StartedRun = run
+        return started
 
 
 run = RunCall()

@@ -25,7 +25,7 @@ from flyte._serialization.security import security_of
 from flyte.errors import RemoteTaskNotFoundError, RemoteTaskUsageError, TaskDefinitionError, UnionRpcError
 from flyte.models import MAX_INLINE_IO_BYTES, NativeInterface
 from flyte.remote._deployed_task import DeployedTask
-from flyte.remote._documents import Document
+from flyte.remote._documents import Document, Startable
 from flyte.remote._filters import equal
 from flyte.remote._lazy_entity import AutoVersioning, LazyEntity, place_of
 from flyte.remote._places import project_id, task_id
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TaskDetails(Document):
+class TaskDetails(Document, Startable[...]):
     """A version of a deployed task.
 
     Attributes:
