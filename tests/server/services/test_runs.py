@@ -115,11 +115,6 @@ async def test_second_run_of_a_name_is_refused(tmp_path: Path) -> None:
             Code.NOT_FOUND,
             "development, staging, production",
         ),
-        (
-            m.CreateRunRequest(project_id=PLACE, task_spec=spec(), offloaded_input_data=OffloadedInputData(uri="/x")),
-            Code.INVALID_ARGUMENT,
-            "inputs_hash",
-        ),
     ],
 )
 async def test_request_that_cannot_be_is_refused(

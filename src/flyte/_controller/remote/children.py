@@ -106,7 +106,7 @@ class Children:
         """Told of a cut, asks again: each stream begins with the state of all children."""
         tries, away_since = 0, time.monotonic()
         error: Exception | None = None
-        while not self._is_closed:
+        while True:
             try:
                 async with aclosing(cast("Any", self._client.watch(self.parent))) as updates:
                     async for update in updates:
