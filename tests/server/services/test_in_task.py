@@ -17,6 +17,7 @@ from flyteidl2.workflow import queue_service_pb2 as queue
 from flyteidl2.workflow import state_service_pb2 as state
 from flyteidl2.workflow.run_definition_pb2 import ConditionAction, TaskAction, TraceAction
 from google.protobuf.json_format import Parse
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte.models import ActionPhase
 from tests.server.scheduler.scripted import spec
@@ -154,6 +155,10 @@ def _named(name: str) -> Callable[[actions.Action], None]:
         (_named("a0"), "CreateRun"),
         (lambda action: action.task.ClearField("spec"), "task.spec"),
         (lambda action: action.trace.CopyFrom(TraceAction()), "trace.name"),
+        (
+            lambda action: action.trace.CopyFrom(TraceAction(name="t", start_time=Timestamp(seconds=2**63 - 1))),
+            "trace.start_time",
+        ),
     ],
 )
 async def test_malformed_call_is_refused_by_its_field(

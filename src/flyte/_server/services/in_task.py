@@ -19,6 +19,7 @@ from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
     action_name_of,
     action_names_of,
+    moment_of,
     run_name_of,
     text_of,
 )
@@ -107,6 +108,10 @@ def action_spec(action: EnqueuedAction, run_spec: RunSpec | None) -> ActionSpec:
         spec.task.CopyFrom(action.task)
     elif kind == "trace":
         text_of(action.trace.name, "trace.name", TASK_NAME_LENGTH)
+        text_of(action.trace.outputs.output_uri, "trace.outputs.output_uri", ADDRESS_LENGTH, may_be_empty=True)
+        for name in ("start_time", "end_time"):
+            if action.trace.HasField(name):
+                moment_of(getattr(action.trace, name), f"trace.{name}")
         spec.trace.CopyFrom(action.trace)
     elif kind == "condition":
         text_of(action.condition.name, "condition.name", TASK_NAME_LENGTH)
