@@ -170,15 +170,16 @@ class RunCreation:
     async def _inputs(self, asked: Asked, project: str, domain: str) -> tuple[str, str]:
         if asked.offloaded is not None:
             uri = text_of(asked.offloaded.uri, "offloaded_input_data.uri", ADDRESS_LENGTH)
-            return uri, text_of(asked.offloaded.inputs_hash, "offloaded_input_data.inputs_hash", TASK_NAME_LENGTH)
+            digest = asked.offloaded.inputs_hash
+            # Without inputs there is nothing to hash.
+            return uri, text_of(digest, "offloaded_input_data.inputs_hash", TASK_NAME_LENGTH, may_be_empty=True)
         inputs = completed(asked.spec, asked.inputs or Inputs())
         path = self._store.home / "uploads" / project / domain / INLINE_FOLDER / token_hex(16) / "inputs.pb"
         data = inputs.SerializeToString(deterministic=True)
         with store_errors(path):
             await asyncio.to_thread(write_atomically, path, data)
         ignored = asked.spec.task_template.metadata.cache_ignore_input_vars
-        # Without inputs there is nothing to hash, and a hash must not be empty.
-        return str(path), inputs_hash(inputs, ignored) or "none"
+        return str(path), inputs_hash(inputs, ignored)
 
 
 def run_place(kind: str | None, run: RunIdentifier, project: ProjectIdentifier) -> tuple[str, str, str | None]:
