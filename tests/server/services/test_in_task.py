@@ -144,6 +144,13 @@ def _named(name: str) -> Callable[[actions.Action], None]:
     return change
 
 
+def _at(address: str) -> Callable[[actions.Action], None]:
+    def change(action: actions.Action) -> None:
+        action.input_uri = address
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -154,6 +161,7 @@ def _named(name: str) -> Callable[[actions.Action], None]:
         (_named("../../x"), "action_id.name"),
         (_named("a0"), "CreateRun"),
         (lambda action: action.task.ClearField("spec"), "task.spec"),
+        (_at("/home/../etc/inputs.pb"), "input_uri"),
         (lambda action: action.trace.CopyFrom(TraceAction()), "trace.name"),
         (
             lambda action: action.trace.CopyFrom(TraceAction(name="t", start_time=Timestamp(seconds=2**63 - 1))),

@@ -19,6 +19,7 @@ _LATEST_S = 253_402_300_799 - 1
 
 PLACE_LENGTH = 63
 TASK_NAME_LENGTH = 255
+ADDRESS_LENGTH = 4096
 ACTION_NAME_BYTES = 200
 """Names of actions are names of folders, in which a file system has room for a little more."""
 
@@ -52,6 +53,18 @@ def place_of(value: str, field: str) -> str:
             f"{field} is {value!r}: expected letters, digits, '.', '_' and '-', starting and ending with a letter or "
             "a digit."
         )
+    return value
+
+
+def address_of(value: str, field: str, *, may_be_empty: bool = False) -> str:
+    """`value`, when it can be an address: nothing in it leads to the folder above, and so out of a home.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    text_of(value, field, ADDRESS_LENGTH, may_be_empty=may_be_empty)
+    if ".." in value.split("/"):
+        raise InvalidRequestError(f"{field} is {value!r}: expected an address without '..' in its path.")
     return value
 
 

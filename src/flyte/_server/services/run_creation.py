@@ -19,13 +19,13 @@ from flyte._server.refusals import InvalidRequestError, UnknownError
 from flyte._server.scheduling import RunRequest, Scheduling
 from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
+    address_of,
     moment_of,
     project_of,
     run_name_of,
     task_key_of,
     text_of,
 )
-from flyte._server.services.in_task import ADDRESS_LENGTH
 from flyte._server.services.places import Places
 from flyte._server.services.project_places import require_active_project
 from flyte._server.services.settings_values import effective, with_settings
@@ -169,7 +169,7 @@ class RunCreation:
 
     async def _inputs(self, asked: Asked, project: str, domain: str) -> tuple[str, str]:
         if asked.offloaded is not None:
-            uri = text_of(asked.offloaded.uri, "offloaded_input_data.uri", ADDRESS_LENGTH)
+            uri = address_of(asked.offloaded.uri, "offloaded_input_data.uri")
             digest = asked.offloaded.inputs_hash
             # Without inputs there is nothing to hash.
             return uri, text_of(digest, "offloaded_input_data.inputs_hash", TASK_NAME_LENGTH, may_be_empty=True)
