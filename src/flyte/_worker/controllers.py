@@ -15,6 +15,8 @@ ENDPOINT_VARIABLE = "_U_EP_OVERRIDE"
 INSECURE_VARIABLE = "_U_INSECURE"
 ACTIONS_VARIABLE = "_U_USE_ACTIONS"
 TOKEN_VARIABLE = "_UNION_EAGER_API_KEY"
+TASK_TOKEN_VARIABLE = "FLYTE_TASK_TOKEN"
+"""Set where attempts need a token of their server's: official releases take the other one for something else."""
 
 _WITHOUT_TLS = ("localhost", "docker")
 _TRUE = ("1", "true", "t", "yes", "y")
@@ -36,9 +38,8 @@ def controller_of(variables: Mapping[str, str] | None = None) -> RemoteControlle
     from flyte._rpc.in_task import InTaskEndpoint
 
     insecure = any(each in address for each in _WITHOUT_TLS) or _is_set(variables, INSECURE_VARIABLE)
-    return RemoteController(
-        InTaskEndpoint(address, insecure, variables.get(TOKEN_VARIABLE) or None, _is_set(variables, ACTIONS_VARIABLE))
-    )
+    token = variables.get(TASK_TOKEN_VARIABLE) or variables.get(TOKEN_VARIABLE) or None
+    return RemoteController(InTaskEndpoint(address, insecure, token, _is_set(variables, ACTIONS_VARIABLE)))
 
 
 def _is_set(variables: Mapping[str, str], name: str) -> bool:
