@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from flyte._server.signing import private_file
-from flyte._worker.controllers import TASK_TOKEN_VARIABLE
 
 TOKEN_FILE = "task.token"
 
@@ -23,9 +22,8 @@ def task_token(home: Path) -> str:
 
 
 def token_variables(home: Path) -> Mapping[str, str]:
-    """The variables by which attempts send it: the token, and for clients that tasks make a program that prints it."""
+    """The variables by which clients in attempts send it: they name a program that prints it."""
     return {
-        TASK_TOKEN_VARIABLE: task_token(home),
         "FLYTE_AUTH_TYPE": "ExternalCommand",
         "FLYTE_AUTH_COMMAND": json.dumps(["cat", str(home / TOKEN_FILE)]),
     }
