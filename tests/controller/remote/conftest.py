@@ -15,7 +15,7 @@ from flyte._context import ActionScope, current_scope, enter_scope, leave_scope
 from flyte._controller.remote import Place, RemoteAttempt, RemoteController
 from flyte._rpc.endpoints import Endpoint
 from flyte._rpc.settings import SessionSettings
-from flyte.models import ActionID, TaskContext
+from flyte.models import ActionID, RawDataPath, TaskContext
 from flyte.report import Report
 from tests.controller.remote import programs
 from tests.controller.remote.peer import End, Listening, listening
@@ -59,7 +59,12 @@ def attempt(server: Listening, folder: Path, *, uses_actions: bool = True) -> It
     place = Place(action, str(folder), "v1", None, Path(__file__).parents[3])
     running = RemoteAttempt(task=programs.top, report=Report("a0"), place=place)
     context = TaskContext(
-        action=action, version="v1", raw_data_path=None, output_path="", run_base_dir=str(folder), report=running.report
+        action=action,
+        version="v1",
+        raw_data_path=RawDataPath(path=str(folder)),
+        output_path="",
+        run_base_dir=str(folder),
+        report=running.report,
     )
     token = enter_scope(
         ActionScope(action_name="a0", controller=controller, make_context=lambda scope: context, attempt=running)

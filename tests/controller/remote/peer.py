@@ -157,7 +157,8 @@ class Peer:
         running = ActionUpdate(phase=PhaseMessage.ACTION_PHASE_RUNNING, output_uri=str(self._folder / name / "1"))
         running.action_id.name = name
         self.tell(parent, running)
-        inputs = Inputs.FromString(Path(action.input_uri).read_bytes())
+        # A condition has none, at whatever address.
+        inputs = Inputs() if action.HasField("condition") else Inputs.FromString(Path(action.input_uri).read_bytes())
         end = self.script(action, inputs)
         if end is not None:
             self.state(parent, name, end)
