@@ -18,12 +18,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from flyteidl2.actions.actions_service_pb2 import Action  # noqa: E402
-from flyteidl2.task.common_pb2 import Inputs  # noqa: E402
+from flyteidl2.actions.actions_service_pb2 import Action
+from flyteidl2.task.common_pb2 import Inputs
 
-from tests.controller.remote.conftest import attempt  # noqa: E402
-from tests.controller.remote.peer import End, Listening, Peer  # noqa: E402
-from tests.controller.remote.programs import double  # noqa: E402
+from tests.controller.remote.conftest import attempt
+from tests.controller.remote.peer import End, Listening, Peer
+from tests.controller.remote.programs import double
 
 
 def answered(action: Action, inputs: Inputs) -> End:
