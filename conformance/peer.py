@@ -24,6 +24,7 @@ from flyteidl2.auth.identity_connect import IdentityServiceASGIApplication
 from flyteidl2.cluster import payload_pb2 as cluster_pb2
 from flyteidl2.cluster.service_connect import ClusterServiceASGIApplication
 from flyteidl2.common import identifier_pb2, phase_pb2, run_pb2
+from flyteidl2.common.list_pb2 import Filter
 from flyteidl2.dataproxy import dataproxy_service_pb2 as data_pb2
 from flyteidl2.dataproxy.dataproxy_service_connect import DataProxyServiceASGIApplication
 from flyteidl2.logs.dataplane import payload_pb2 as logs_pb2
@@ -201,6 +202,7 @@ class Peer:
             details.error_info.CopyFrom(error)
         if outputs is not None:
             run.outputs[action] = outputs
+        details.status.attempts = 1
         del details.attempts[:]
         details.attempts.add(attempt=1, phase=phase, logs_available=True)
         self._tell(run_name)
@@ -426,7 +428,7 @@ class _Runs(_Service):
 class _Data(_Service):
     async def create_upload_location(self, request: Any, ctx: Any) -> data_pb2.CreateUploadLocationResponse:
         self.peer.record(request, ctx)
-        root = request.filename_root or hashlib.md5(request.filename.encode() + request.content_md5).hexdigest()
+        root = request.filename_root or hashlib.md5(request.filename.encode()).hexdigest()
         place = f"{request.project}/{request.domain}/{root}/{request.filename}"
         scheme = "https" if self.peer._server and self.peer._server.config.is_ssl else "http"
         return data_pb2.CreateUploadLocationResponse(
@@ -501,11 +503,11 @@ class _Tasks(_Service):
 
     async def list_tasks(self, request: Any, ctx: Any) -> task_pb2.ListTasksResponse:
         self.peer.record(request, ctx)
-        wanted = {each.field: each.values[0] for each in request.request.filters}
+        wanted = [each for each in request.request.filters if each.field == "name"]
         found = [
             task_definition_pb2.Task(task_id=each.task_id, metadata=each.metadata)
             for each in reversed(self.peer.tasks.values())
-            if wanted.get("name", each.task_id.name) == each.task_id.name
+            if all(_fits(each.task_id.name, condition) for condition in wanted)
         ]
         page, token = _page(found, request.request)
         return task_pb2.ListTasksResponse(tasks=page, token=token)
@@ -628,6 +630,11 @@ def _action_of(details: run_definition.ActionDetails) -> run_definition.Action:
 def _run_of(run: KeptRun) -> run_definition.Run:
     labels = dict(run.request.run_spec.labels.values)
     return run_definition.Run(action=_action_of(run.actions["a0"]), labels=labels)
+
+
+def _fits(name: str, condition: Filter) -> bool:
+    (value,) = condition.values
+    return value in name if condition.function == Filter.CONTAINS else name == value
 
 
 def _page(items: list[Any], request: Any) -> tuple[list[Any], str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flyte._controller.importing import check_not_importing
 from flyte._controller.progress import RunProgress
@@ -22,14 +22,13 @@ from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_h
 from flyte._run.raw_data import as_raw_data_path, resolved
 from flyte._run.refusals import refuse_given, refuse_locally
 from flyte._run.rerunning import RerunCall
-from flyte.errors import InitializationError
 from flyte.syncify import syncify
 
 if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
     from flyte._run.local import StartedRun
     from flyte.models import RawDataPath
-    from flyte.remote import LazyEntity, Run, TaskDetails, TriggerDetails
+    from flyte.remote._documents import Startable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,17 +65,14 @@ class Runner:
         return resolve_mode(self.options) != "local"
 
     async def start(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The run on a control plane, once that has it."""
+        """The run on a control plane, once that has it; in hybrid mode, once it is over."""
         check_not_importing()
         if self.options.isolated:
             raise ValueError("isolated=True is for local runs: every attempt of a served one has a process of its own.")
         if resolve_mode(self.options) == "hybrid":
-            raise InitializationError(
-                "NotAvailable",
-                "user",
-                "mode='hybrid' cannot be honoured: this release runs all actions of a run in one place. Use "
-                "mode='remote'.",
-            )
+            from flyte._run.hybrid import run_hybrid
+
+            return await run_hybrid(self.options, task, args, kwargs)
         from flyte._run.remote_run import start_run
 
         return await start_run(self.options, task, args, kwargs)
@@ -110,13 +106,9 @@ class RunCall:
     def __init__(self, runner: Runner | None = None) -> None:
         self._runner = runner
 
-    @overload
-    def __call__(self, task: TaskTemplate[P, R, Any], /, *args: P.args, **kwargs: P.kwargs) -> StartedRun: ...
-
-    @overload
-    def __call__(self, task: LazyEntity | TaskDetails | TriggerDetails, /, *args: Any, **kwargs: Any) -> Run: ...
-
-    def __call__(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self, task: TaskTemplate[P, R, Any] | Startable[P], /, *args: P.args, **kwargs: P.kwargs
+    ) -> StartedRun:
         """Runs `task`.
 
         A local run is over when this returns; Ctrl-C aborts it and records that. A run on a control plane has been
@@ -134,22 +126,26 @@ class RunCall:
             RunAlreadyExistsError: there is a run of the name that was asked for.
         """
         runner = self._runner or Runner(RunOptions())
+        run: Any = None
         if runner.is_served():
-            return syncify.run_blocking(runner.start(task, args, kwargs))
-        return runner.prepare(task, args, kwargs).wait()
+            run = syncify.run_blocking(runner.start(task, args, kwargs))
+        else:
+            run = runner.prepare(task, args, kwargs).wait()
+        started: StartedRun = run
+        return started
 
-    @overload
-    async def aio(self, task: TaskTemplate[P, R, Any], /, *args: P.args, **kwargs: P.kwargs) -> StartedRun: ...
-
-    @overload
-    async def aio(self, task: LazyEntity | TaskDetails | TriggerDetails, /, *args: Any, **kwargs: Any) -> Run: ...
-
-    async def aio(self, task: Any, /, *args: Any, **kwargs: Any) -> Any:
+    async def aio(
+        self, task: TaskTemplate[P, R, Any] | Startable[P], /, *args: P.args, **kwargs: P.kwargs
+    ) -> StartedRun:
         """The same for async code. Cancelling it aborts a local run."""
         runner = self._runner or Runner(RunOptions())
+        run: Any = None
         if runner.is_served():
-            return await syncify.run_from_loop(runner.start(task, args, kwargs))
-        return await runner.prepare(task, args, kwargs).wait_async()
+            run = await syncify.run_from_loop(runner.start(task, args, kwargs))
+        else:
+            run = await runner.prepare(task, args, kwargs).wait_async()
+        started: StartedRun = run
+        return started
 
 
 run = RunCall()
@@ -194,8 +190,8 @@ def with_runcontext(
     """A runner whose `run(task, ...)` uses these settings.
 
     Args:
-        mode: `local`, `remote` or `hybrid`; default remote with a control plane configured, else local. Hybrid runs
-            are refused in this release.
+        mode: `local`, `remote` or `hybrid`; default remote with a control plane configured, else local. In a hybrid
+            run the root task runs in this process, and what it calls on the control plane; it needs `run_base_dir`.
         name: Name of the run; a fresh random one by default.
         version: Version recorded with the run.
         raw_data_path: Prefix for data that tasks store: a folder, a URL such as `s3://bucket/data`, or a `RawDataPath`

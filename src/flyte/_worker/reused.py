@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -66,6 +67,18 @@ class _Attempt(RemoteAttempt):
     loop_tasks: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet)
     lock: Lock = field(default_factory=Lock)
 
+    def inside_trace(self, name: str) -> _Attempt:
+        """This attempt as the code of a trace sees it; what that prints is the attempt's."""
+        return _Attempt(
+            task=self.task,
+            report=self.report,
+            place=self.place,
+            trace_of=name,
+            log=self.log,
+            loop_tasks=self.loop_tasks,
+            lock=self.lock,
+        )
+
 
 def serve(connection: socket.socket) -> None:
     """Runs attempts until the other side closes the connection."""
@@ -74,7 +87,7 @@ def serve(connection: socket.socket) -> None:
     refuse_variables()
     reach_remote_checkpoints()
     _install_streams()
-    set_up_logs("", "")
+    set_up_logs(_names)
     asyncio.run(_Worker().serve(connection))
 
 
@@ -196,8 +209,7 @@ class _Worker:
             value = await task.func(**kwargs)  # type: ignore[attr-defined]
         else:
             attempt.in_thread = True
-            in_context = copy_context()
-            function = lambda: in_context.run(task.func, **kwargs)  # type: ignore[attr-defined]  # noqa: E731
+            function = partial(copy_context().run, task.func, **kwargs)  # type: ignore[attr-defined]
             value = await asyncio.get_running_loop().run_in_executor(self._threads, function)
         outputs: Outputs = task.codec.encode_outputs(value)
         check_inline_size(task, "outputs", outputs.ByteSize())
@@ -243,6 +255,15 @@ def _noted_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, 
     if scope is not None and isinstance(scope.attempt, _Attempt):
         scope.attempt.loop_tasks.add(made)
     return made
+
+
+def _names() -> tuple[str, str]:
+    """The run and the action whose code runs here."""
+    scope = current_scope()
+    if scope is None or not isinstance(scope.attempt, _Attempt):
+        return "", ""
+    action = scope.attempt.place.action
+    return str(action.run_name), action.name
 
 
 class _ScopedStream:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Generic, ParamSpec
+
+P = ParamSpec("P")
+
+
+class Startable(Generic[P]):
+    """What a control plane can start a run of, as it knows its inputs itself."""
 
 
 class Document:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flyte._context import ctx
 from flyte._rpc.settings import session_settings
+from flyte.remote._documents import Startable
 from flyte.syncify import syncify
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 AutoVersioning = Literal["latest", "current"]
 
 
-class LazyEntity:
+class LazyEntity(Startable[...]):
     """A deployed task by name: asked for when it is first used, and then kept.
 
     Inside a task, `await entity(x=1)` runs it as a child action. `flyte.run(entity, x=1)` runs it as a run of its own.

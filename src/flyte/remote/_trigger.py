@@ -16,7 +16,7 @@ from flyteidl2.trigger import trigger_service_pb2 as service
 
 from flyte._rpc.settings import current_session
 from flyte.remote._class_calls import on_class
-from flyte.remote._documents import Document
+from flyte.remote._documents import Document, Startable
 from flyte.remote._filters import pages
 from flyte.remote._places import page_of, project_id, task_id, task_name, trigger_name
 from flyte.remote._task_details import TaskDetails
@@ -28,7 +28,7 @@ _task_name = task_name
 
 
 @dataclass
-class TriggerDetails(Document):
+class TriggerDetails(Document, Startable[...]):
     """All that is known of a trigger; `flyte.run` fires it by hand.
 
     Attributes:
@@ -132,7 +132,7 @@ class Trigger(Document):
         request = service.DeployTriggerRequest(
             name=trigger_name(session, trigger.name, task_name),
             spec=messages.TriggerSpec(
-                inputs=trigger_inputs(trigger, task.template.codec),
+                inputs=trigger_inputs(trigger, task.codec),
                 run_spec=trigger_run_spec(trigger),
                 active=trigger.auto_activate,
                 task_version=task.version,

@@ -137,6 +137,11 @@ class RemoteController:
         call = self._call(scope, attempt, called, called.codec.encode_inputs(_by_name(called, args, kwargs)))
         return start_on(self.loop.loop, partial(self._run_and_decode, call))
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anything was called in this process."""
+        return self._link is not None and self._link_pid == os.getpid()
+
     async def end(self, attempt: RemoteAttempt) -> None:
         """The attempt is over, and nothing that it has called and left going on; for any loop."""
         attempt.is_over = True
