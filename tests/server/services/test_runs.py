@@ -115,6 +115,11 @@ async def test_second_run_of_a_name_is_refused(tmp_path: Path) -> None:
             Code.NOT_FOUND,
             "development, staging, production",
         ),
+        (
+            m.CreateRunRequest(project_id=PLACE, task_spec=spec(), offloaded_input_data=OffloadedInputData()),
+            Code.INVALID_ARGUMENT,
+            "offloaded_input_data.uri",
+        ),
     ],
 )
 async def test_request_that_cannot_be_is_refused(
