@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from flyteidl2.dataproxy.dataproxy_service_pb2 import GetActionDataResponse
 from flyteidl2.task.common_pb2 import Inputs, OutputReferences, Outputs
 from flyteidl2.workflow import tracked_run_service_pb2 as service
 from flyteidl2.workflow.run_definition_pb2 import ActionEvent, ErrorInfo
@@ -28,11 +29,11 @@ from flyte._rpc.in_task import InTaskEndpoint
 from flyte._rpc.retries import patient
 from flyte._rpc.sessions import Session
 from flyte._rpc.settings import current_session
-from flyte._run.creation import random_run_name
 from flyte._run.options import RunOptions
 from flyte._run.remote_inputs import convert_inputs
 from flyte._run.remote_run import Target, spec_of, upload_inputs
 from flyte._run.remote_spec import run_spec_of
+from flyte._run.run_names import random_run_name
 from flyte.errors import RuntimeUserError, UnionRpcError
 from flyte.models import ActionID, ActionPhase, RawDataPath, TaskContext
 from flyte.remote._places import run_id
@@ -133,7 +134,9 @@ class _Root:
             await asyncio.to_thread(controller.end_blocking, attempt)
             await asyncio.to_thread(controller.close)
         await self._report_phase(ActionPhase.SUCCEEDED)
-        await self._run.details.aio()
+        details = (await self._run.details.aio()).action_details
+        # What went through here need not be asked for.
+        details._action_data = GetActionDataResponse(inputs=self._inputs, outputs=outputs)
         return self._run
 
     async def _body(self, controller: RemoteController, attempt: RemoteAttempt) -> Outputs:
