@@ -36,7 +36,7 @@ async def slow(seconds: float) -> str:
 @env.task
 async def read(source: File, folder: Dir) -> str:
     async with source.open("rb") as file:
-        text = (await file.read()).decode()
+        text: str = (await file.read()).decode()
     return text + ",".join(sorted([each.name or "" async for each in folder.walk()]))
 
 
