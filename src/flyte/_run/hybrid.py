@@ -25,7 +25,6 @@ from flyte._controller.remote import Place, RemoteAttempt, RemoteController
 from flyte._controller.remote.files import INPUTS_FILE, OUTPUTS_FILE, write
 from flyte._engine.attempts import Failure
 from flyte._engine.names import ROOT_ACTION
-from flyte._rpc.in_task import InTaskEndpoint
 from flyte._rpc.retries import patient
 from flyte._rpc.sessions import Session
 from flyte._rpc.settings import current_session
@@ -113,10 +112,8 @@ class _Root:
     async def carry_out(self) -> Run:
         """The root task has run; what came of it is known to the control plane."""
         await self._report_phase(ActionPhase.RUNNING)
-        settings = self._session.settings
-        token = settings.token
-        controller = RemoteController(InTaskEndpoint(settings.endpoint.authority, settings.endpoint.insecure, token))
-        attempt = RemoteAttempt(self._task, self._report, self._place)
+        controller = RemoteController(self._session.settings)
+        attempt = RemoteAttempt(task=self._task, report=self._report, place=self._place)
         try:
             outputs = await self._body(controller, attempt)
             await self._save_report()
