@@ -155,6 +155,23 @@ def test_the_root_of_a_hybrid_run_is_here_and_its_children_are_served(tmp_path: 
         flyte.with_runcontext(mode="hybrid").run(fan, n=1)
 
 
+def test_settings_secrets_and_triggers_are_kept() -> None:
+    settings = flyte.remote.Settings.get_settings_for_edit(domain="development")
+    settings.update_settings({"run.default_queue": "fast", "labels": {"team": "a"}})
+    again = flyte.remote.Settings.get_settings_for_edit(project="flytesnacks", domain="development")
+    assert again.effective_values() == {"run.default_queue": "fast", "labels": {"team": "a"}}
+    assert again.local_overrides() == {}
+    settings.update_settings({})
+    flyte.remote.Secret.create("key", "first")
+    flyte.remote.Secret.create("key", "second")
+    assert [each.name for each in flyte.remote.Secret.listall()] == ["key"]
+    flyte.deploy(env)
+    flyte.remote.Trigger.create(flyte.Trigger("by-hand", inputs={"x": 1}), "served.one")
+    fired = flyte.run(flyte.remote.Trigger.get(name="by-hand", task_name="served.one"))
+    assert fired.outputs().o0 == 2
+    assert flyte.remote.User.get().subject()
+
+
 def test_a_wait_survives_a_kill_of_the_server(server: Server) -> None:
     run: Any = flyte.run(slow, seconds=1.5)
     run.wait(quiet=True, wait_for="running")
