@@ -15,6 +15,7 @@ ENDPOINT_VARIABLE = "_U_EP_OVERRIDE"
 INSECURE_VARIABLE = "_U_INSECURE"
 ACTIONS_VARIABLE = "_U_USE_ACTIONS"
 TOKEN_VARIABLE = "_UNION_EAGER_API_KEY"
+TOKEN_COMMAND_VARIABLE = "FLYTE_AUTH_COMMAND"
 
 _WITHOUT_TLS = ("localhost", "docker")
 _TRUE = ("1", "true", "t", "yes", "y")
@@ -23,10 +24,13 @@ _TRUE = ("1", "true", "t", "yes", "y")
 def controller_of(variables: Mapping[str, str] | None = None) -> RemoteController | NoController:
     """The controller that the environment of a process asks for: one of the control plane that it names, or none.
 
-    Making it starts no thread and calls nobody.
+    Making it starts no thread, and calls nobody but a program that prints a token, where one is to be shown.
 
     Args:
         variables: Of the environment; default this process's own.
+
+    Raises:
+        InitializationError: that program prints none.
     """
     variables = os.environ if variables is None else variables
     address = variables.get(ENDPOINT_VARIABLE, "").strip()
@@ -36,9 +40,18 @@ def controller_of(variables: Mapping[str, str] | None = None) -> RemoteControlle
     from flyte._rpc.in_task import InTaskEndpoint
 
     insecure = any(each in address for each in _WITHOUT_TLS) or _is_set(variables, INSECURE_VARIABLE)
-    return RemoteController(
-        InTaskEndpoint(address, insecure, variables.get(TOKEN_VARIABLE) or None, _is_set(variables, ACTIONS_VARIABLE))
-    )
+    token = variables.get(TOKEN_VARIABLE) or _printed_token(variables.get(TOKEN_COMMAND_VARIABLE, ""))
+    return RemoteController(InTaskEndpoint(address, insecure, token, _is_set(variables, ACTIONS_VARIABLE)))
+
+
+def _printed_token(line: str) -> str | None:
+    """What that program prints; None without one."""
+    if not line.strip():
+        return None
+    from flyte._rpc.tokens import printed_by
+    from flyte.config._values import command
+
+    return printed_by(tuple(command(line)), TOKEN_COMMAND_VARIABLE)
 
 
 def _is_set(variables: Mapping[str, str], name: str) -> bool:
