@@ -87,20 +87,14 @@ class Credentials:
             self._lock = asyncio.Lock()
         async with self._lock:
             if self._settings.command and self._token is None:
-                self._token = await asyncio.to_thread(printed_by, self._settings.command, "admin.command")
+                self._token = await asyncio.to_thread(_printed_by, self._settings.command, "admin.command")
             if self._settings.proxy_command and self._proxy_token is None:
                 self._proxy_token = await asyncio.to_thread(
-                    printed_by, self._settings.proxy_command, "admin.proxyCommand"
+                    _printed_by, self._settings.proxy_command, "admin.proxyCommand"
                 )
 
 
-def printed_by(command: tuple[str, ...], setting: str) -> str:
-    """The token that a program prints.
-
-    Raises:
-        InitializationError: it prints none; the text names the setting that asks for the program.
-    """
-
+def _printed_by(command: tuple[str, ...], setting: str) -> str:
     def failed(why: str) -> InitializationError:
         return InitializationError(
             "TokenCommandFailed", "user", f"{setting} {command[0]!r} is to print a token, and {why}: run it by hand."
