@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -234,7 +234,6 @@ def test_the_log_may_be_lines_of_json(start: Start, flyte_home: Path) -> None:
     assert {line["level"] for line in lines} == {"info"}
 
 
-NO_HEADERS: Mapping[str, str] = {}
 PROJECT = ProjectIdentifier(name="flytesnacks", domain="development")
 
 
@@ -251,11 +250,7 @@ def tasks(tmp_path: Path, flyte_home: Path) -> Callable[[str], TaskSpec]:
     return spec
 
 
-<<<<<<< HEAD
 def create_run(instance: Instance, spec: TaskSpec, home: Path, token: str = "") -> str:
-=======
-def create_run(instance: Instance, spec: TaskSpec, home: Path, headers: Mapping[str, str] = NO_HEADERS) -> str:
->>>>>>> conf
     """The name of a new run of that task."""
     inputs = home / "uploads" / "inputs.pb"
     inputs.parent.mkdir(exist_ok=True)
@@ -264,7 +259,6 @@ def create_run(instance: Instance, spec: TaskSpec, home: Path, headers: Mapping[
     request.offloaded_input_data.uri = str(inputs)
     request.offloaded_input_data.inputs_hash = "h"
     with RunServiceClientSync(instance.url) as client:
-<<<<<<< HEAD
         return str(client.create_run(request, headers=bearer(token)).run.action.id.run.name)
 
 
@@ -277,41 +271,12 @@ def phase_of(instance: Instance, run: str, token: str = "") -> ActionPhase:
     """The phase of a run."""
     with RunServiceClientSync(instance.url) as client:
         details = client.get_run_details(GetRunDetailsRequest(run_id=run_id(run)), headers=bearer(token)).details
-=======
-        return str(client.create_run(request, headers=headers).run.action.id.run.name)
-
-
-def phase_of(instance: Instance, run: str, headers: Mapping[str, str] = NO_HEADERS) -> ActionPhase:
-    """The phase of a run."""
-    with RunServiceClientSync(instance.url) as client:
-        details = client.get_run_details(GetRunDetailsRequest(run_id=run_id(run)), headers=headers).details
->>>>>>> conf
     return ActionPhase.from_protobuf(details.action.status.phase)
 
 
 def run_id(run: str) -> RunIdentifier:
     """The full name of a run."""
     return RunIdentifier(project=PROJECT.name, domain=PROJECT.domain, name=run)
-
-
-CALLS = """
-@env.task
-async def child() -> int:
-    return 1
-
-@env.task
-async def main() -> int:
-    return await child() + 1
-"""
-
-
-def test_attempts_show_their_token_where_one_is_required(
-    start: Start, flyte_home: Path, tasks: Callable[[str], TaskSpec]
-) -> None:
-    headers = {"authorization": f"Bearer {TokenStore(flyte_home).create('ada')}"}
-    instance = start(requires_token=True)
-    run = create_run(instance, tasks(CALLS), flyte_home, headers)
-    wait_until(lambda: phase_of(instance, run, headers) is ActionPhase.SUCCEEDED)
 
 
 WAITS = """
