@@ -6,7 +6,7 @@ import asyncio
 import getpass
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flyteidl2.auth.auth_service_connect import AuthMetadataServiceASGIApplication
 from flyteidl2.auth.identity_connect import IdentityServiceASGIApplication
@@ -19,8 +19,10 @@ from flyte._server.access import Access
 from flyte._server.app import AppParts, create_app
 from flyte._server.calls import Calls
 from flyte._server.downloads import Downloads
+from flyte._server.executors.capacity import machine_capacity
 from flyte._server.executors.hosted import HostedExecutor, HostSettings
 from flyte._server.executors.images import ImageMapping
+from flyte._server.executors.orders import Capacity
 from flyte._server.health import Health
 from flyte._server.limits import RequestRate
 from flyte._server.log_tails import LogTails
@@ -98,7 +100,7 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         # It takes as long as all that follows.
         starting = asyncio.create_task(executor.start())
         parts.push_async_callback(asyncio.wait, (starting,))
-        scheduler = Scheduler(writer, executor)
+        scheduler = Scheduler(writer, executor, settings.queues)
         parts.push_async_callback(scheduler.close)
 
         streams = OpenStreams(settings.max_streams)
@@ -158,8 +160,18 @@ def _host_settings(settings: ServerSettings, task_endpoint: str) -> HostSettings
         endpoint=task_endpoint,
         images=settings.images,
         extra_env=token_variables(settings.home) if settings.requires_token else {},
+        capacity=_capacity(settings),
         log_file=settings.home / HOST_LOG_FILE,
     )
+
+
+def _capacity(settings: ServerSettings) -> Capacity:
+    capacity = machine_capacity()
+    if settings.cpu_millis is not None:
+        capacity = replace(capacity, cpu_millis=settings.cpu_millis)
+    if settings.memory_bytes is not None:
+        capacity = replace(capacity, memory_bytes=settings.memory_bytes)
+    return capacity
 
 
 async def _check(readers: StoreReaders, scheduler: Scheduler) -> None:

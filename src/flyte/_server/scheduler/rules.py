@@ -13,8 +13,8 @@ from flyteidl2.task.task_definition_pb2 import TaskSpec
 from google.protobuf.duration_pb2 import Duration
 
 from flyte._engine.attempts import DEFAULT_FIRST_DELAY_S, AttemptRules, Backoff
+from flyte._server.executors.capacity import requested
 from flyte._server.executors.orders import Capacity
-from flyte._server.executors.requests import requested
 
 _ACTOR = "actor"
 
