@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import flyte
+from flyte.io import File
 
 env = flyte.TaskEnvironment("plane")
 small = flyte.TaskEnvironment("small", resources=flyte.Resources(cpu="100m", memory=("64Mi", "256Mi")))
@@ -95,3 +96,10 @@ def blocks(folder: str) -> None:
     begun(folder, "blocks")
     while not (Path(folder) / "go").exists():
         time.sleep(0.01)
+
+
+@env.task
+async def length(file: File) -> int:
+    """Of a file that the client has sent."""
+    async with file.open("rb") as opened:
+        return len(await opened.read())

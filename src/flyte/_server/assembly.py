@@ -24,6 +24,7 @@ from flyte._server.executors.hosted import HostedExecutor, HostSettings
 from flyte._server.executors.images import ImageMapping
 from flyte._server.executors.orders import Capacity
 from flyte._server.health import Health
+from flyte._server.housekeeping import HOST_LOG_FILE, Housekeeping
 from flyte._server.limits import RequestRate
 from flyte._server.log_tails import LogTails
 from flyte._server.metrics import Metrics
@@ -48,9 +49,6 @@ from flyte._server.uploads import Uploads
 from flyte._store.reader import RunFilter
 from flyte._store.writer import Writer
 from flyte.errors import RuntimeUserError
-
-HOST_LOG_FILE = "host.log"
-"""What the process above the attempts logs, in the home folder."""
 
 _RATE_OF_OTHERS = 500.0
 """Requests a second of another machine. One that runs tasks here asks for far fewer."""
@@ -134,10 +132,11 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         )
         await scheduler.start()
         tidying = asyncio.create_task(asyncio.to_thread(uploads.remove_leftovers))
-        try:
-            yield Assembly(app, health, streams, scheduler, executor)
-        finally:
-            await asyncio.wait((tidying,))
+        parts.push_async_callback(asyncio.wait, (tidying,))
+        housekeeping = Housekeeping(settings, readers, scheduler)
+        housekeeping.start()
+        parts.push_async_callback(housekeeping.close)
+        yield Assembly(app, health, streams, scheduler, executor)
 
 
 def _own_services(plane: DataPlane) -> list[tuple[type, object]]:
