@@ -36,8 +36,12 @@ class Plane:
     def start(self, **settings: object) -> Instance:
         """It is ready, and this process is set up for it."""
         self.settings |= settings
+        self.serve()
+        return self.enter()
+
+    def serve(self) -> None:
+        """It is ready, for clients that are set up for it."""
         start_detached(ServerSettings(home=self.home, port=self.port, **self.settings))  # type: ignore[arg-type]
-        return self._entered()
 
     def command(self, *arguments: str) -> Instance:
         """It was started by that command, and this process is set up for it."""
@@ -45,7 +49,7 @@ class Plane:
         program = [sys.executable, "-c", "from flyte.cli import main; main()", *arguments, *where]
         done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        return self._entered()
+        return self.enter()
 
     def kill(self) -> None:
         """It is gone, without a word."""
@@ -77,7 +81,8 @@ class Plane:
         self.stop()
         assert not self._hosts()
 
-    def _entered(self) -> Instance:
+    def enter(self) -> Instance:
+        """This process is set up for it."""
         instance = running_instance(self.home)
         assert instance is not None
         self.port = int(instance.url.rpartition(":")[2])
