@@ -98,7 +98,9 @@ class Peer:
                 cwd=self.folder,
                 # The release sends files with another library, which asks this variable for authorities.
                 env=variables(
-                    self.folder.parent / "client-home", SSL_CERT_FILE=str(access.get("ca_cert_file_path", ""))
+                    self.folder.parent / "client-home",
+                    SSL_CERT_FILE=str(access.get("ca_cert_file_path", "")),
+                    SERVER=self.server.endpoint,
                 ),
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -205,7 +207,7 @@ def secured(python: Path, folder: Path) -> str:
     }
     with running_server(server):
         lines = Peer(python, folder / "work", server).drive(
-            ["client_calls"], ["nested fan out", "traces are replayed", "in task family of queue and state"], access
+            ["client_calls"], ["nested fan out", "traces are replayed", "failure of a run"], access
         )
     failed = [f"{line['scenario']}: {line['why']}" for line in lines if line["why"]]
     return raised("; ".join(failed)) if failed else ""
