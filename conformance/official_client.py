@@ -32,7 +32,7 @@ from conformance.official_commands import COMMANDS, Commands  # noqa: E402
 from conformance.official_server import IMAGES, Server, make_certificate, running_server, variables  # noqa: E402
 
 MODULES = ("client_calls", "client_served", "client_frames")
-KILLED = "server killed and started again"
+KILLED = "server killed and started again, twice"
 SECURED = "server with TLS that asks for a token"
 ON_DEMAND = "environment made on demand (network)"
 FIGURE = "parent and 10 children within 3 s"
@@ -145,7 +145,7 @@ def commanded(peer: Peer) -> Iterator[Outcome]:
 
 
 def killed(peer: Peer) -> str:
-    """The server is killed in the middle of a run of the client, and started again."""
+    """The server is killed in the middle of a run of the client, and started again, twice."""
     marker = peer.folder / "scratch" / "children-run"
     deadline = time.monotonic() + 60
 
@@ -154,9 +154,11 @@ def killed(peer: Peer) -> str:
             if time.monotonic() > deadline:
                 return
             time.sleep(0.02)
-        peer.server.kill()
-        time.sleep(1.0)
-        peer.server.start()
+        for down_s, up_s in ((1.0, 0.7), (2.0, 0.0)):
+            peer.server.kill()
+            time.sleep(down_s)
+            peer.server.start()
+            time.sleep(up_s)
 
     thread = threading.Thread(target=kill_and_start)
     thread.start()
