@@ -26,6 +26,8 @@ class HostSettings:
     """How a host runs attempts; the fields are those of `ExecutorSettings`, as text.
 
     Attributes:
+        capacity: What attempts may use together; None for what the host says. It holds for a host of an earlier server,
+            too.
         log_file: Where a host that is started writes what it logs; None for where this process does.
     """
 
@@ -191,7 +193,7 @@ class HostedExecutor:
             writer.close()
             await self._connect()
             return
-        self._capacity = Capacity(*hello["capacity"])
+        self._capacity = self._settings.capacity or Capacity(*hello["capacity"])
         self.host_pid = hello["pid"]
         self._known = {AttemptKey(*each) for each in hello["attempts"]}
         self._specs = set(hello["specs"])
