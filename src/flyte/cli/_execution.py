@@ -16,7 +16,6 @@ from flyte.cli._live import shown
 from flyte.cli._progress_text import total_counts
 from flyte.cli._run_report import Outcome, report_aborted, report_failed, report_succeeded
 from flyte.cli._streams import task_output_on_stderr
-from flyte.cli._terminal import note
 
 if TYPE_CHECKING:
     from flyte import TaskTemplate
@@ -25,17 +24,19 @@ if TYPE_CHECKING:
 
 
 def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings: RunSettings) -> None:
-    """Run a task on this machine, show it while it goes on, and report its outcome.
+    """Run a task, on a control plane or here, and report how that went.
 
     Raises:
         click.exceptions.Exit: the run failed (1) or was aborted (130), which is reported.
         CommandError: there is no run, because the command was wrong.
     """
-    invocation = current_invocation()
-    _refuse_control_plane(invocation, settings)
-    runner = runner_of(invocation, settings)
     if not settings.is_local:
-        note("No control plane is configured: running on this machine, as --local does.")
+        from flyte.cli._served_run import served_runner, start_served
+
+        remote = served_runner(settings)
+        start_served(task.name, partial(remote.run, task, **inputs), follows=settings.follow)  # type: ignore[arg-type]
+        return
+    runner = runner_of(current_invocation(), settings)
     follow(task.name, runner.progress, partial(runner.run, task, **inputs))
 
 
@@ -81,15 +82,6 @@ def follow(title: str, progress: RunProgress, start: Callable[[], LocalRun]) -> 
             raise
         raise CommandError(str(error)) from None
     report_succeeded(invocation, outcome(run.name), run)
-
-
-def _refuse_control_plane(invocation: Invocation, settings: RunSettings) -> None:
-    endpoint = invocation.config.platform.endpoint
-    if endpoint and not settings.is_local:
-        raise CommandError(
-            f"the control plane {endpoint} is configured, and this release has no client for one yet: "
-            "`flyte run --local ...` runs the task on this machine."
-        )
 
 
 def runner_of(invocation: Invocation, settings: RunSettings) -> Runner:

@@ -32,12 +32,21 @@ class OutputFormat(StrEnum):
 
 @dataclass(eq=False)
 class Invocation:
-    """One invocation of `flyte`."""
+    """One invocation of `flyte`.
+
+    Attributes:
+        insecure: Whether the control plane is called without TLS; None leaves it to the address and the configuration.
+        project: What the command that runs concerns, where its options say it.
+        domain: Likewise.
+    """
 
     output: OutputFormat = OutputFormat.TABLE
     config_file: Path | None = None
     endpoint: str | None = None
+    insecure: bool | None = None
     org: str | None = None
+    project: str | None = None
+    domain: str | None = None
     shows_progress: bool = True
     log_level: int | None = None
     user_log_level: int | None = None
@@ -57,17 +66,29 @@ class Invocation:
             config = auto(self.config_file)
         except FileNotFoundError as error:
             raise CommandError(f"there is no configuration file {error.filename}.") from None
-        platform = replace(config.platform, endpoint=self.endpoint or config.platform.endpoint)
+        platform = config.platform
+        if self.endpoint:
+            # Another place than the configured one: what is configured for that does not hold for it.
+            is_plain = self.endpoint.startswith("http://")
+            platform = replace(platform, endpoint=self.endpoint, insecure=platform.insecure or is_plain)
+        if self.insecure is not None:
+            platform = replace(platform, insecure=self.insecure)
         return config.with_params(platform=platform, task=replace(config.task, org=self.org or config.task.org))
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """The options of `flyte run`."""
+    """The options of `flyte run`.
+
+    Attributes:
+        run_place: Project and domain that a deployed task runs in, where they are others than its own.
+    """
 
     is_local: bool = False
     isolated: bool = False
+    follow: bool = False
     copy_style: str | None = None
+    version: str | None = None
     name: str | None = None
     project: str | None = None
     domain: str | None = None
@@ -75,6 +96,12 @@ class RunSettings:
     raw_data_path: str | None = None
     env_vars: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    queue: str | None = None
+    max_action_concurrency: int | None = None
+    service_account: str | None = None
+    images: tuple[str, ...] = ()
+    adds_root: bool = True
+    run_place: tuple[str | None, str | None] = (None, None)
 
 
 def current_invocation() -> Invocation:
