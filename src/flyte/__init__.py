@@ -56,12 +56,18 @@ if TYPE_CHECKING:
     from flyte._image.building import build_images as build_images
     from flyte._logging import logger as logger
     from flyte._logging import system_logger as system_logger
+    from flyte._run import current_domain as current_domain
+    from flyte._run import current_project as current_project
     from flyte._run import init as init
+    from flyte._run import init_from_api_key as init_from_api_key
     from flyte._run import init_from_config as init_from_config
+    from flyte._run import init_in_cluster as init_in_cluster
+    from flyte._run import init_passthrough as init_passthrough
     from flyte._run import rerun as rerun
     from flyte._run import resume as resume
     from flyte._run import run as run
     from flyte._run import with_runcontext as with_runcontext
+    from flyte._run.deploying import deploy as deploy
     from flyte.models import BaseCheckpoint as BaseCheckpoint
     from flyte.models import Checkpoint as Checkpoint
 
@@ -90,11 +96,15 @@ _MODULES = {
     "_context": "ctx",
     "_image.building": "ImageBuild build build_images",
     "_logging": "logger system_logger",
-    "_run": "init init_from_config rerun resume run with_runcontext",
+    "_run": "current_domain current_project init init_from_api_key init_from_config init_in_cluster init_passthrough "
+    "rerun resume run with_runcontext",
+    "_run.deploying": "deploy",
     "models": "BaseCheckpoint Checkpoint",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
-_PACKAGES = frozenset({"config", "durable", "errors", "io", "models", "report", "storage", "syncify", "types"})
+_PACKAGES = frozenset(
+    {"config", "durable", "errors", "io", "models", "remote", "report", "storage", "syncify", "types"}
+)
 
 __all__ = [
     "AMD_GPU",
@@ -136,11 +146,17 @@ __all__ = [
     "build",
     "build_images",
     "ctx",
+    "current_domain",
+    "current_project",
     "custom_context",
+    "deploy",
     "get_custom_context",
     "group",
     "init",
+    "init_from_api_key",
     "init_from_config",
+    "init_in_cluster",
+    "init_passthrough",
     "logger",
     "map",
     "new_condition",

@@ -21,6 +21,7 @@ from flyte.errors import (
     RunAlreadyExistsError,
     RuntimeUserError,
     SyncTaskCallInAsyncContextError,
+    UnionRpcError,
 )
 from flyte.models import ActionPhase
 
@@ -714,10 +715,10 @@ def test_init_without_arguments_is_enough_and_records_what_it_was_given() -> Non
     assert run.outputs().o0 == 2
 
 
-@pytest.mark.parametrize("argument", [{"endpoint": "dns:///localhost:30080"}, {"api_key": "k"}])
-def test_init_with_a_control_plane_says_that_there_is_no_client_for_one(argument: dict[str, str]) -> None:
-    with pytest.raises(InitializationError, match=next(iter(argument))):
-        flyte.init(**argument)  # type: ignore[arg-type]
+def test_settings_of_a_control_plane_need_one() -> None:
+    with pytest.raises(InitializationError, match="api_key") as caught:
+        flyte.init(api_key="k")
+    assert caught.value.code == "MissingEndpoint"
 
 
 def test_a_configuration_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -728,21 +729,28 @@ def test_a_configuration_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_a_configured_endpoint_makes_runs_remote(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text("admin:\n  endpoint: dns:///localhost:30080\ntask:\n  project: p\n")
+    file.write_text("admin:\n  endpoint: dns:///localhost:1\n  insecure: true\ntask:\n  project: p\n")
     flyte.init_from_config(file)
-    with pytest.raises(InitializationError, match="dns:///localhost:30080"):
+    with pytest.raises(UnionRpcError, match="no control plane at localhost:1"):
         flyte.run(add_one, 1)
     assert flyte.with_runcontext(mode="local").run(add_one, 1).outputs().o0 == 2
 
 
 @pytest.mark.parametrize(
     "setting",
-    [{"dry_run": True}, {"debug": True}, {"tracked": True}, {"max_action_concurrency": 4}, {"copy_bundle_to": "x"}],
+    [{"dry_run": True}, {"max_action_concurrency": 4}, {"copy_bundle_to": "x"}],
 )
 def test_a_setting_that_a_local_run_could_only_ignore_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(InitializationError, match=next(iter(setting))) as caught:
         flyte.with_runcontext(mode="local", **setting)
     assert caught.value.code == "NotAvailableLocally"
+
+
+@pytest.mark.parametrize("setting", [{"debug": True}, {"tracked": True}, {"notifications": "mail"}])
+def test_a_setting_that_no_run_could_honour_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(InitializationError, match=next(iter(setting))) as caught:
+        flyte.with_runcontext(**setting)
+    assert caught.value.code == "NotAvailable"
 
 
 def test_log_levels_are_set_where_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -9,8 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyte._context import ctx
 from flyte._logging import set_log_levels
+from flyte._rpc.settings import SessionSettings, use_session_settings
+from flyte._rpc.tokens import check_api_key
+from flyte._run.connecting import API_KEY_VARIABLE, ServerSettings, cluster_settings, configured_session, session_of
 from flyte._run.refusals import refuse_given
+from flyte.config._config import TaskConfig
 from flyte.config._in_force import use_image_config
 from flyte.errors import InitializationError
 from flyte.storage._settings import Storage, use_storage
@@ -77,7 +83,9 @@ class _Init:
         proxy_command: list[str] | None = None,
         client_id: str | None = None,
         client_credentials_secret: str | None = None,
+        rpc_retries: int = 3,
         http_proxy_url: str | None = None,
+        disable_keyring: bool = False,
         storage: Storage | None = None,
         image_builder: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -87,55 +95,48 @@ class _Init:
     ) -> None:
         """This process is set up for runs; not needed for local ones. The last call wins. Safe from any thread.
 
+        No control plane is called: that happens when one is first needed.
+
         Args:
-            org: Organisation recorded with each run.
-            project: Project recorded with each run.
-            domain: Domain recorded with each run.
+            org: Organisation of runs and tasks; default the one that the endpoint's host names, if it does.
+            project: Project of runs and tasks.
+            domain: Domain of runs and tasks.
             root_dir: Folder that the project's modules are imported from, appended to `sys.path`; default the
                 current one.
             log_level: Level of `flyte.system_logger`, as `logging` numbers them.
             user_log_level: Level of `flyte.logger`.
             sync_local_sys_paths: False leaves `sys.path` as it is.
             local_persistence: Local runs are recorded. They always are.
-            endpoint: Address of a control plane; refused, with all that follow, when given: this release has no client
-                for one, and images are set up in the configuration.
-            api_key: For a control plane.
-            headless: For a control plane.
-            insecure: For a control plane.
-            insecure_skip_verify: For a control plane.
-            ca_cert_file_path: For a control plane.
-            auth_type: For a control plane.
-            command: For a control plane.
-            proxy_command: For a control plane.
-            client_id: For a control plane.
-            client_credentials_secret: For a control plane.
-            http_proxy_url: For a control plane.
+            endpoint: Address of a control plane, `host:port`. With it runs are remote unless they say otherwise.
+            api_key: A token, sent as a bearer token; of `flyte create token`.
+            headless: There is nobody at a browser. None is ever opened.
+            insecure: The control plane is called without TLS.
+            insecure_skip_verify: With TLS, whatever its certificate.
+            ca_cert_file_path: Certificates to trust instead of the system's.
+            auth_type: How a token is got: `ExternalCommand` runs `command`, `Passthrough` leaves it to each call
+                (`flyte.remote.auth_metadata`). The OAuth flows `Pkce`, `ClientSecret` and `DeviceFlow` are refused.
+            command: A program that prints a token.
+            proxy_command: A program that prints a token for a proxy before the control plane.
+            client_id: Of an OAuth client; refused.
+            client_credentials_secret: Of an OAuth client; refused.
+            rpc_retries: How often a call that did not get through is tried again.
+            http_proxy_url: A proxy for all requests.
+            disable_keyring: Keep no tokens. None are ever kept.
             storage: How data in object stores is reached: an `S3`, `GCS`, `ABFS` or `Local` of `flyte.storage`, or a
                 plain `Storage` for all of them. Default is what the environment says.
-            image_builder: For built images.
+            image_builder: What builds images, as `image.builder` of the configuration.
             images: What `Image.from_ref_name` stands for, by name, besides what the configuration says.
-            image_registry: For built images.
-            local_tracked: For local runs that report to a control plane.
-            local_tracked_strict: For local runs that report to a control plane.
+            image_registry: Where built images go, as `image.registry` of the configuration.
+            local_tracked: For local runs that report to a control plane; refused.
+            local_tracked_strict: As `local_tracked`.
 
         Raises:
-            InitializationError: something was given that this release cannot honour.
+            InitializationError: something was given that this release cannot honour, or that makes no sense.
         """
+        del headless, disable_keyring
         refuse_given(
-            endpoint=endpoint,
-            api_key=api_key,
-            headless=headless,
-            insecure=insecure,
-            insecure_skip_verify=insecure_skip_verify,
-            ca_cert_file_path=ca_cert_file_path,
-            auth_type=auth_type,
-            command=command,
-            proxy_command=proxy_command,
             client_id=client_id,
             client_credentials_secret=client_credentials_secret,
-            http_proxy_url=http_proxy_url,
-            image_builder=image_builder,
-            image_registry=image_registry,
             local_tracked=local_tracked,
             local_tracked_strict=local_tracked_strict,
         )
@@ -146,9 +147,26 @@ class _Init:
                 "local_persistence=False is not possible: every run is recorded. Point FLYTE_HOME at a temporary "
                 "folder to keep nothing.",
             )
-        new = Settings(org, project, domain, root_dir, storage=_checked(storage), is_initialized=True)
-        _set(new, log_level, user_log_level, add_root=sync_local_sys_paths)
-        use_image_config(None, images)
+        session = session_of(
+            ServerSettings(
+                endpoint=endpoint,
+                insecure=insecure,
+                org=org,
+                project=project,
+                domain=domain,
+                api_key=api_key,
+                auth_type=auth_type,
+                command=tuple(command or ()),
+                proxy_command=tuple(proxy_command or ()),
+                insecure_skip_verify=insecure_skip_verify,
+                ca_cert_file_path=ca_cert_file_path,
+                rpc_retries=rpc_retries,
+                http_proxy_url=http_proxy_url,
+            )
+        )
+        new = Settings(org, project, domain, root_dir, endpoint, storage=_checked(storage), is_initialized=True)
+        _set(new, session, log_level, user_log_level, add_root=sync_local_sys_paths)
+        use_image_config(None, images, builder=image_builder, registry=image_registry)
 
     async def aio(self, *args: Any, **kwargs: Any) -> None:
         """The same, awaitable."""
@@ -169,7 +187,7 @@ class _InitFromConfig:
     ) -> None:
         """This process is set up from a configuration file, or as `docs/configuration.md` says where one is found.
 
-        A configured endpoint makes runs remote by default; this release can only run them with `mode="local"`.
+        A configured endpoint makes runs remote by default. `FLYTE_API_KEY` is the token for it, where it is set.
 
         Args:
             path_or_config: A file, relative to `root_dir` where that is given; or a `Config`; None searches for a file.
@@ -185,17 +203,20 @@ class _InitFromConfig:
             InitializationError: code `ConfigFileNotFoundError`, the file that was named does not exist.
         """
         config = _load_config(path_or_config, root_dir)
+        named = TaskConfig(org or config.task.org, project or config.task.project, domain or config.task.domain)
+        session = configured_session(config.platform, named)
         _set(
             Settings(
-                org=org or config.task.org,
-                project=project or config.task.project,
-                domain=domain or config.task.domain,
+                org=named.org,
+                project=named.project,
+                domain=named.domain,
                 root_dir=root_dir,
                 endpoint=config.platform.endpoint,
                 local=config.local,
                 storage=_checked(storage),
                 is_initialized=True,
             ),
+            session,
             log_level,
             user_log_level,
         )
@@ -235,10 +256,18 @@ def _load_config(path_or_config: str | Path | Config | None, root_dir: Path | No
     return auto(path)
 
 
-def _set(new: Settings, log_level: int | None, user_log_level: int | None, *, add_root: bool = True) -> None:
+def _set(
+    new: Settings,
+    session: SessionSettings | None,
+    log_level: int | None,
+    user_log_level: int | None,
+    *,
+    add_root: bool = True,
+) -> None:
     global _settings
     with _lock:
         _settings = new
+        use_session_settings(session)
         use_storage(new.storage)
         root = str((new.root_dir or Path.cwd()).resolve())
         if add_root and root not in sys.path:
@@ -251,9 +280,195 @@ def reset() -> None:
     global _settings
     with _lock:
         _settings = replace(Settings())
+        use_session_settings(None)
         use_storage(None)
         use_image_config(None)
 
 
+class _InitFromApiKey:
+    def __call__(
+        self,
+        api_key: str | None = None,
+        project: str | None = None,
+        domain: str | None = None,
+        root_dir: Path | None = None,
+        log_level: int | None = None,
+        *,
+        storage: Storage | None = None,
+        image_builder: str | None = None,
+        images: Mapping[str, str] | None = None,
+        sync_local_sys_paths: bool = True,
+        insecure_skip_verify: bool = False,
+        ca_cert_file_path: str | None = None,
+    ) -> None:
+        """This process is set up for the control plane of the configuration, with a token.
+
+        Args:
+            api_key: The token; default `FLYTE_API_KEY`.
+            project: As in `init`.
+            domain: As in `init`.
+            root_dir: As in `init`.
+            log_level: As in `init`.
+            storage: As in `init`.
+            image_builder: As in `init`.
+            images: As in `init`.
+            sync_local_sys_paths: As in `init`.
+            insecure_skip_verify: As in `init`.
+            ca_cert_file_path: As in `init`.
+
+        Raises:
+            InitializationError: code `MissingApiKeyError`, there is no token; code `MissingEndpoint`, no control plane
+                is configured.
+        """
+        token = api_key or os.environ.get(API_KEY_VARIABLE)
+        if not token:
+            raise InitializationError(
+                "MissingApiKeyError",
+                "user",
+                f"there is no API key: give one, or set {API_KEY_VARIABLE}. `flyte create token` makes one.",
+            )
+        check_api_key(token)
+        config = _load_config(None, root_dir)
+        if not config.platform.endpoint:
+            raise InitializationError(
+                "MissingEndpoint",
+                "user",
+                "an API key is a token and names no control plane: set admin.endpoint in the configuration or "
+                "FLYTE_ADMIN_ENDPOINT, or use flyte.init(endpoint=..., api_key=...).",
+            )
+        init(
+            org=config.task.org,
+            project=project or config.task.project,
+            domain=domain or config.task.domain,
+            root_dir=root_dir,
+            log_level=log_level,
+            endpoint=config.platform.endpoint,
+            insecure=config.platform.insecure,
+            api_key=token,
+            insecure_skip_verify=insecure_skip_verify or config.platform.insecure_skip_verify,
+            ca_cert_file_path=ca_cert_file_path or config.platform.ca_cert_file_path,
+            rpc_retries=config.platform.rpc_retries,
+            http_proxy_url=config.platform.http_proxy_url,
+            storage=storage,
+            image_builder=image_builder or config.image.builder,
+            images={**config.image.image_refs, **(images or {})},
+            image_registry=config.image.registry,
+            sync_local_sys_paths=sync_local_sys_paths,
+        )
+
+    async def aio(self, *args: Any, **kwargs: Any) -> None:
+        """The same, awaitable."""
+        self(*args, **kwargs)
+
+
+class _InitInCluster:
+    def __call__(
+        self,
+        org: str | None = None,
+        project: str | None = None,
+        domain: str | None = None,
+        api_key: str | None = None,
+        endpoint: str | None = None,
+        insecure: bool = False,
+    ) -> dict[str, Any]:
+        """This process, which a control plane started, is set up for that one; what is not given is in its environment.
+
+        Args:
+            org: As in `init`.
+            project: As in `init`.
+            domain: As in `init`.
+            api_key: As in `init`.
+            endpoint: As in `init`.
+            insecure: As in `init`.
+
+        Returns:
+            How the control plane is reached.
+
+        Raises:
+            InitializationError: code `MissingEndpoint`; the environment names no control plane.
+        """
+        reached = cluster_settings(endpoint, api_key, insecure=insecure)
+        init(
+            org=org or os.environ.get("_U_ORG_NAME"),
+            project=project or os.environ.get("FLYTE_INTERNAL_EXECUTION_PROJECT"),
+            domain=domain or os.environ.get("FLYTE_INTERNAL_EXECUTION_DOMAIN"),
+            **reached,
+        )
+        return reached
+
+    async def aio(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The same, awaitable."""
+        return self(*args, **kwargs)
+
+
+class _InitPassthrough:
+    def __call__(
+        self,
+        endpoint: str | None = None,
+        org: str | None = None,
+        project: str | None = None,
+        domain: str | None = None,
+        insecure: bool = False,
+    ) -> dict[str, Any]:
+        """This process calls a control plane on behalf of others: each call is made inside `auth_metadata(...)`.
+
+        Args:
+            endpoint: As in `init`; default `_U_EP_OVERRIDE` or `FLYTE_ADMIN_ENDPOINT`.
+            org: As in `init`.
+            project: As in `init`.
+            domain: As in `init`.
+            insecure: As in `init`.
+
+        Returns:
+            How the control plane is reached.
+
+        Raises:
+            InitializationError: code `MissingEndpoint`; none is given.
+        """
+        reached = cluster_settings(endpoint, None, insecure=insecure)
+        reached.pop("api_key", None)
+        reached["auth_type"] = "Passthrough"
+        init(org=org, project=project, domain=domain, **reached)
+        return reached
+
+    async def aio(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The same, awaitable."""
+        return self(*args, **kwargs)
+
+
+def current_project() -> str:
+    """The project of the running action, else that of `init`.
+
+    Raises:
+        InitializationError: neither names one.
+    """
+    return _current("project")
+
+
+def current_domain() -> str:
+    """The domain of the running action, else that of `init`.
+
+    Raises:
+        InitializationError: neither names one.
+    """
+    return _current("domain")
+
+
+def _current(what: str) -> str:
+    action = ctx().action
+    found = getattr(action, what, None) if action is not None else None
+    found = found or getattr(_settings, what)
+    if not found:
+        raise InitializationError(
+            f"Missing{what.capitalize()}",
+            "user",
+            f"no {what} is known: no task is running here, and flyte.init was given none ({what}=...).",
+        )
+    return str(found)
+
+
 init = _Init()
+init_from_api_key = _InitFromApiKey()
 init_from_config = _InitFromConfig()
+init_in_cluster = _InitInCluster()
+init_passthrough = _InitPassthrough()

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from flyte._controller.local_run import run_folder
 from flyte._run.immediate import immediate
-from flyte._run.outputs import ActionInputs, ActionOutputs
 from flyte._store.reader import StoreReader
 from flyte._store.records import StoredAction
 from flyte.models import ActionPhase
+from flyte.remote._values import ActionInputs, ActionOutputs
 
 if TYPE_CHECKING:
     from flyteidl2.task.common_pb2 import Inputs, Outputs
 
     from flyte.models import NativeInterface
+    from flyte.remote import Run
     from flyte.types._codec import InterfaceCodec
 
 
@@ -90,13 +91,13 @@ class LocalRun:
         names = list(self._interface.outputs)
         value = self._codec.decode_outputs(self._outputs)
         if not names:
-            return ActionOutputs((None,))
-        return ActionOutputs(value if len(names) > 1 else (value,), names)
+            return ActionOutputs(self._outputs, (None,))
+        return ActionOutputs(self._outputs, value if len(names) > 1 else (value,), names)
 
     @immediate
     def inputs(self) -> ActionInputs:
         """The inputs of the root task, defaults included."""
-        return ActionInputs(self._codec.decode_inputs(self._inputs))
+        return ActionInputs(self._inputs, self._codec.decode_inputs(self._inputs))
 
     @immediate
     def output_literals(self) -> dict[str, Any]:
@@ -130,3 +131,9 @@ class LocalRun:
 
     def __repr__(self) -> str:
         return f"LocalRun(name={self._name!r}, phase={self.phase.value!r}, url={self.url!r})"
+
+
+if TYPE_CHECKING:
+
+    class StartedRun(LocalRun, Run):  # type: ignore[misc]  # their details differ
+        """What starting a run gives: a `LocalRun`, or with a control plane a `Run`, which can do more."""

@@ -21,10 +21,12 @@ from flyte._store.reader import StoreReader
 from flyte._store.records import ActionKind, StoredRun
 from flyte._store.writer import Writer
 from flyte.errors import RuntimeUserError
+from flyte.syncify import syncify
 
 if TYPE_CHECKING:
     from flyteidl2.task.common_pb2 import Inputs
 
+    from flyte._run.local import StartedRun
     from flyte._run.resuming import Task
     from flyte._run.runner import Runner
 
@@ -39,7 +41,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class Wish:
     """The arguments of `flyte.rerun`."""
 
     run_name: str
@@ -73,11 +75,12 @@ class RerunCall:
         force_rerun_actions: Sequence[str] | None = None,
         allow_missing_source_outputs: bool = False,
         **inputs: Any,
-    ) -> LocalRun:
-        """Runs the task of an earlier run again, as a new run, and waits until it is over.
+    ) -> StartedRun:
+        """Runs the task of an earlier run again, as a new run.
 
-        The new run has the recorded inputs, those given here changed, and the custom context of the earlier one. The
-        module that declares the task must be imported.
+        The new run has the recorded inputs, those given here changed, and the custom context of the earlier one. One on
+        a control plane, where the earlier one is looked for too, has been accepted when this returns. A local one is
+        over then; the module that declares the task must be imported.
 
         Args:
             run_name: The earlier run, however it ended.
@@ -94,8 +97,10 @@ class RerunCall:
                 fails with.
         """
         missing = allow_missing_source_outputs
-        wish = _Wish(run_name, action_name, recover, force_rerun_actions or (), missing, inputs)
-        return self._prepare(wish).wait()
+        wish = Wish(run_name, action_name, recover, force_rerun_actions or (), missing, inputs)
+        run: Any = syncify.run_blocking(self._start_served(wish)) if self._is_served() else self._prepare(wish).wait()
+        started: StartedRun = run
+        return started
 
     async def aio(
         self,
@@ -105,18 +110,37 @@ class RerunCall:
         force_rerun_actions: Sequence[str] | None = None,
         allow_missing_source_outputs: bool = False,
         **inputs: Any,
-    ) -> LocalRun:
-        """The same for async code. Cancelling it aborts the new run."""
+    ) -> StartedRun:
+        """The same for async code. Cancelling it aborts a new local run."""
         missing = allow_missing_source_outputs
-        wish = _Wish(run_name, action_name, recover, force_rerun_actions or (), missing, inputs)
-        return await self._prepare(wish).wait_async()
+        wish = Wish(run_name, action_name, recover, force_rerun_actions or (), missing, inputs)
+        run: Any = None
+        if self._is_served():
+            run = await syncify.run_from_loop(self._start_served(wish))
+        else:
+            run = await self._prepare(wish).wait_async()
+        started: StartedRun = run
+        return started
 
-    def _prepare(self, wish: _Wish) -> Execution:
+    def _options(self) -> RunOptions:
+        return RunOptions() if self._runner is None else self._runner.options
+
+    def _is_served(self) -> bool:
+        mode = resolve_mode(self._options())
+        if mode == "hybrid":
+            raise ValueError("a run is rerun locally or by the control plane: mode 'hybrid' starts new ones only.")
+        return mode == "remote"
+
+    async def _start_served(self, wish: Wish) -> Any:
+        from flyte._run.remote_rerun import rerun_served
+
+        return await rerun_served(self._options(), wish)
+
+    def _prepare(self, wish: Wish) -> Execution:
         from flyte._run.runner import Runner
 
         runner = self._runner or Runner(RunOptions())
         options = runner.options
-        resolve_mode(options)
         say_what_is_not_honoured(options)
 
         async def start(execution: Execution) -> LocalRun:
@@ -135,7 +159,7 @@ class RerunCall:
 rerun = RerunCall()
 
 
-def _load(writer: Writer, wish: _Wish) -> Source:
+def _load(writer: Writer, wish: Wish) -> Source:
     with StoreReader(writer.home) as reader:
         return load_source(reader, reader.load_run(wish.run_name), wish.action_name)
 
@@ -185,7 +209,7 @@ def _settled(options: RunOptions, run: StoredRun) -> RunOptions:
     )
 
 
-def _recall(writer: Writer, wish: _Wish, options: RunOptions) -> tuple[Recall, RunOptions]:
+def _recall(writer: Writer, wish: Wish, options: RunOptions) -> tuple[Recall, RunOptions]:
     if not wish.recover:
         return Recall(), options
     recovery = Recovery(wish.run_name, tuple(wish.force_rerun_actions), wish.allow_missing_source_outputs)

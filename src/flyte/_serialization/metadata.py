@@ -44,9 +44,9 @@ def metadata_of(task: TaskTemplate[Any, Any, Any], context: SerializationContext
         cache_serializable=cache.serialize,
         cache_ignore_input_vars=cache.get_ignored_inputs() if cache.is_enabled() else (),
         cache_max_age=duration_of(cache.max_age),
-        retries=_retries(task.retries),
+        retries=retries_of(task.retries),
         timeout=limit_of(task.timeout.max_runtime),
-        timeouts=_timeouts(task.timeout),
+        timeouts=timeouts_of(task.timeout),
         interruptible=task.interruptible,
         generates_deck=BoolValue(value=task.report),
         debuggable=task.debuggable and task.reusable is None,
@@ -92,7 +92,8 @@ def _read_version(task: TaskTemplate[Any, Any, Any], function: Callable[..., Any
         return task.code_version
 
 
-def _retries(retries: RetryStrategy) -> RetryMessage:
+def retries_of(retries: RetryStrategy) -> RetryMessage:
+    """How often, and how soon, it is tried again."""
     backoff = None if retries.backoff is None else _backoff(retries.backoff)
     return RetryMessage(retries=retries.count, backoff=backoff)
 
@@ -101,7 +102,8 @@ def _backoff(backoff: Backoff) -> BackoffMessage:
     return BackoffMessage(base=duration_of(backoff.base), factor=backoff.factor, cap=duration_of(backoff.cap))
 
 
-def _timeouts(timeout: Timeout) -> TimeoutStrategy | None:
+def timeouts_of(timeout: Timeout) -> TimeoutStrategy | None:
+    """The limits besides that of one attempt; None where there are none."""
     queued, deadline = limit_of(timeout.max_queued_time), limit_of(timeout.deadline)
     if queued is None and deadline is None:
         return None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flyte._atomic import write_atomically
 from flyte._store.database import store_errors
@@ -91,6 +92,15 @@ def running_instance(home: Path) -> Instance | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return instance if instance.is_alive else None
+
+
+def last_task_port(home: Path) -> int:
+    """The port by which attempts reached the last server of this home that was killed; 0 where there is none."""
+    try:
+        content = json.loads((home / SERVER_FILE).read_text(encoding="utf-8"))
+        return urlsplit(content["task_url"]).port or 0
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def this_instance(url: str, task_url: str, version: str) -> Instance:

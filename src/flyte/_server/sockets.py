@@ -23,12 +23,14 @@ def bind(host: str, port: int) -> list[socket.socket]:
     """
     with ExitStack() as bound:
         sockets: list[socket.socket] = []
-        for family, address in _addresses(host):
+        addresses = _addresses(host)
+        for family, address in addresses:
             # With the protocol named, asyncio sends small writes at once; else each answer waits 40 ms for the kernel.
             each = bound.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                # All addresses of IPv6, asked for alone, are those of IPv4, too.
+                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(len(addresses) > 1 or address != "::"))
             try:
                 each.bind((address, port))
             except OSError as error:

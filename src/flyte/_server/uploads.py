@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import re
 import secrets
 import time
 from base64 import b32encode, b64decode, b64encode
@@ -27,6 +29,8 @@ LARGEST_LINK_S = 24 * 3600
 _DEFAULT_LINK_S = 15 * 60
 _BATCH_BYTES = 1 << 20
 _MD5_BYTES = 16
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.\d+\.tmp")
+"""As `placed_whole` names its temporary files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,13 @@ class Uploads:
         self._metrics.count_uploaded(size_bytes)
         await answer_text(send, 200, f"{size_bytes} bytes are kept.")
 
+    def remove_leftovers(self) -> None:
+        """What uploads that a killed server was taking have left is gone. Blocks; others may arrive meanwhile."""
+        for path in (self._home / UPLOADS).glob("*/*/*/**/.*.tmp"):
+            match = _TEMPORARY.fullmatch(path.name)
+            if match and int(match["pid"]) != os.getpid():
+                path.unlink(missing_ok=True)
+
     def _place(self, wanted: UploadRequest) -> tuple[str, ...]:
         scope = checked_name(wanted.project, "project"), checked_name(wanted.domain, "domain")
         if len(wanted.content_md5) not in (0, _MD5_BYTES):
@@ -210,8 +221,6 @@ async def _write(path: Path, limits: dict[str, str], receive: Receive) -> int:
 
 
 def _flush(file: IO[bytes]) -> None:
-    import os
-
     file.flush()
     os.fsync(file.fileno())
 

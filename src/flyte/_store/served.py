@@ -44,6 +44,7 @@ class ServedAction:
     cache_key: str | None
     recovered_from: str | None
     output_uri: str
+    called_in: int
     tries: int
     due_us: int | None
     abort_reason: str | None

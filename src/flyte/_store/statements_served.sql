@@ -9,13 +9,13 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 INSERT INTO task_spec (digest, spec) VALUES (?, ?) ON CONFLICT DO NOTHING;
 
 -- name: record_served_actions
-INSERT INTO served_action (action_id, target, spec_digest, cache_key, recovered_from, output_uri, tries, due_us,
-                           abort_reason, aborted_by, signalled_by)
+INSERT INTO served_action (action_id, target, spec_digest, cache_key, recovered_from, output_uri, called_in, tries,
+                           due_us, abort_reason, aborted_by, signalled_by)
 VALUES {rows}
 ON CONFLICT (action_id) DO UPDATE
    SET target = excluded.target, spec_digest = excluded.spec_digest, cache_key = excluded.cache_key,
-       recovered_from = excluded.recovered_from, output_uri = excluded.output_uri, tries = excluded.tries,
-       due_us = excluded.due_us, abort_reason = excluded.abort_reason, aborted_by = excluded.aborted_by, signalled_by = excluded.signalled_by;
+       recovered_from = excluded.recovered_from, output_uri = excluded.output_uri, called_in = excluded.called_in,
+       tries = excluded.tries, due_us = excluded.due_us, abort_reason = excluded.abort_reason, aborted_by = excluded.aborted_by, signalled_by = excluded.signalled_by;
 
 -- name: abort_served_run
 UPDATE served_run SET abort_reason = ?, aborted_by = ? WHERE run_id = ?;
@@ -24,8 +24,8 @@ UPDATE served_run SET abort_reason = ?, aborted_by = ? WHERE run_id = ?;
 SELECT * FROM served_run WHERE run_id = ?;
 
 -- name: served_actions
-SELECT action_id, target, spec_digest, cache_key, recovered_from, output_uri, tries, due_us, abort_reason, aborted_by,
-       signalled_by
+SELECT action_id, target, spec_digest, cache_key, recovered_from, output_uri, called_in, tries, due_us, abort_reason,
+       aborted_by, signalled_by
   FROM served_action WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32;
 
 -- name: task_spec

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from flyteidl2.core.execution_pb2 import ContainerError, ErrorDocument, ExecutionError
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 from google.protobuf.message import DecodeError
@@ -10,7 +12,7 @@ from flyte._engine.attempts import Failure
 from flyte.errors import ErrorKind, RuntimeSystemError, StorageError
 from flyte.storage._addresses import absolute, is_remote, join, local_path
 from flyte.storage._backend import backend_of
-from flyte.storage._flushing import wait_until_flushed
+from flyte.storage._flushing import flushed, wait_until_flushed
 
 OUTPUTS_FILE = "outputs.pb"
 ERROR_FILE = "error.pb"
@@ -62,6 +64,21 @@ def write_outputs(outputs_path: str, outputs: Outputs) -> None:
     """
     _delete(_address(outputs_path, ERROR_FILE))
     _write(outputs_path, OUTPUTS_FILE, outputs.SerializeToString(deterministic=True))
+
+
+async def write_outputs_meanwhile(outputs_path: str, outputs: Outputs) -> None:
+    """As `write_outputs`, while the event loop runs.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    address = _address(outputs_path, OUTPUTS_FILE)
+    if is_remote(address):
+        await asyncio.to_thread(write_outputs, outputs_path, outputs)
+        return
+    _delete(_address(outputs_path, ERROR_FILE))
+    backend_of(address).write(address, outputs.SerializeToString(deterministic=True))
+    await flushed(address)
 
 
 def write_error(outputs_path: str, failure: Failure) -> None:

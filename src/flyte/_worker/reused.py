@@ -41,7 +41,7 @@ from flyte._logging import stream_handlers
 from flyte._worker.attempt import FAILED_TO_LOAD, attempt_context, failure_in, save_report
 from flyte._worker.code import load_task
 from flyte._worker.controllers import controller_of
-from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs
+from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs_meanwhile
 from flyte._worker.logs import set_up_logs
 from flyte._worker.program import request_of
 from flyte._worker.request import AttemptRequest, refuse_variables
@@ -124,7 +124,8 @@ class _Worker:
             pass
         except BaseException as error:
             # The outcome could not be written: that nobody finds one says so, and the log why.
-            log.write(failure_in(error).traceback or f"{error}\n")
+            with suppress(OSError):
+                log.write(failure_in(error).traceback or f"{error}\n")
             code = FAILED_TO_LOAD
         finally:
             with suppress(OSError):
@@ -167,7 +168,7 @@ class _Worker:
             attempt.is_over = True
             await _end_leftovers(attempt)
         save_report(attempt.report, task, request)
-        write_outputs(request.outputs_path, outputs)
+        await write_outputs_meanwhile(request.outputs_path, outputs)
         return 0
 
     def _load(self, request: AttemptRequest) -> tuple[TaskTemplate[Any, Any, Any], AttemptRequest]:
@@ -258,7 +259,8 @@ class _ScopedStream:
         attempt = None if scope is None else scope.attempt
         if not isinstance(attempt, _Attempt) or attempt.is_over:
             return self.terminal.write(text)
-        with attempt.lock:
+        # A disk that is full must not stop the task.
+        with attempt.lock, suppress(OSError):
             attempt.log.write(text)
         return len(text)
 

@@ -47,3 +47,19 @@ def create_secret(key: str, group: str | None, value: str | None, from_file: Pat
         content = (value if value is not None else click.prompt("Value", hide_input=True)).encode()
     SecretStore(home()).put(key, group, content)
     note(f"Secret {key} is kept on this machine.")
+
+
+@create.command(cls=Command, name="token")
+@click.argument("name", metavar="NAME")
+def create_token(name: str) -> None:
+    """Print a new token that lets its holder use the server of this home, also from other machines.
+
+    It is shown this once: only its hash is kept. A running server knows it at once. NAME is who its holder is there.
+    """
+    from flyte._server.tokens import TokenStore
+    from flyte.cli._terminal import note
+    from flyte.config import home
+
+    token = TokenStore(home()).create(name)
+    print(token, flush=True)
+    note(f"Token {name} is sent as `authorization: Bearer TOKEN`. `flyte delete token {name}` ends it.")

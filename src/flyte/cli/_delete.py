@@ -49,6 +49,18 @@ def delete_secret(key: str, group: str | None) -> None:
     note(f"Secret {key} is deleted.")
 
 
+@delete.command(cls=Command, name="token")
+@click.argument("name", metavar="NAME")
+def delete_token(name: str) -> None:
+    """End a token: it lets nobody use the server of this home any more, from now on."""
+    from flyte._server.tokens import TokenStore
+    from flyte.cli._terminal import note
+    from flyte.config import home
+
+    TokenStore(home()).delete(name)
+    note(f"Token {name} is deleted.")
+
+
 @delete.command(cls=Command, name="local-cache")
 def delete_local_cache() -> None:
     """Delete all results kept for later calls, without asking: `flyte delete cache --all --yes`."""

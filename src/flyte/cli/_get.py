@@ -335,6 +335,14 @@ def get_settings(to_file: Path | None) -> None:
     show_settings(to_file, current_invocation().output)
 
 
+@get.command(cls=Command, name="token")
+def get_token() -> None:
+    """List the tokens that let callers use the server of this home. What they are is kept nowhere."""
+    from flyte.cli._token_views import show_tokens
+
+    show_tokens(current_invocation().output)
+
+
 @get.command(cls=Command, name="image")
 @click.argument("key", required=False)
 def get_image(key: str | None) -> None:

@@ -18,8 +18,6 @@ _ABSENT = (
     "prefetch",
     "proxy",
     "serve",
-    "start",
-    "stop",
     "update",
     "whoami",
 )
@@ -49,6 +47,9 @@ def _help_settings() -> dict[str, object]:
         "resume": "flyte.cli._resume:resume",
         "run": "flyte.cli._run:run",
         "signal": "flyte.cli._signal:signal",
+        "start": "flyte.cli._start:start",
+        "status": "flyte.cli._start:status",
+        "stop": "flyte.cli._start:stop",
     },
     absent=dict.fromkeys(
         _ABSENT, "needs a control plane, which this release has no client for yet: it runs tasks on this machine."

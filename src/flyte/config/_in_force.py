@@ -10,18 +10,31 @@ from flyte.config._config import Config, ImageConfig
 _chosen: ImageConfig | None = None
 
 
-def use_image_config(config: ImageConfig | None, more_refs: Mapping[str, str] | None = None) -> None:
+def use_image_config(
+    config: ImageConfig | None,
+    more_refs: Mapping[str, str] | None = None,
+    *,
+    builder: str | None = None,
+    registry: str | None = None,
+) -> None:
     """From now on these are the settings of images.
 
     Args:
         config: None is what is found when it is asked for.
         more_refs: Further names of images, which win over those of the configuration.
+        builder: Wins over that of the configuration.
+        registry: Wins over that of the configuration.
     """
     global _chosen
     _chosen = config
-    if more_refs:
+    if more_refs or builder or registry:
         found = image_config()
-        _chosen = replace(found, image_refs={**found.image_refs, **more_refs})
+        _chosen = replace(
+            found,
+            builder=builder or found.builder,
+            image_refs={**found.image_refs, **(more_refs or {})},
+            registry=registry or found.registry,
+        )
 
 
 def image_config() -> ImageConfig:

@@ -6,12 +6,13 @@ more: it is flushed on a thread, and whoever records a pointer to it waits for t
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -60,8 +61,31 @@ def wait_until_flushed(path: str) -> None:
     flushed = _pending.get(path)
     if flushed is None:
         return
-    try:
+    with _told(path):
         flushed.result()
+
+
+async def flushed(path: str) -> None:
+    """As `wait_until_flushed`, while the event loop runs: what others write meanwhile is flushed along.
+
+    Raises:
+        StorageError: the disk refused it.
+    """
+    if is_remote(path):
+        return
+    path = absolute(path)
+    pending = _pending.get(path)
+    if pending is None:
+        return
+    with _told(path):
+        await asyncio.wrap_future(pending)
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """In the block a file is waited for; nobody waits for it afterwards."""
+    try:
+        yield
     except OSError as error:
         raise StorageError(path, f"cannot flush {path} to the disk: {error.strerror or error}.") from error
     finally:

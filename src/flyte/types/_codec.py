@@ -99,6 +99,31 @@ class InterfaceCodec:
             raise misnamed_inputs(self.task_name, self.interface, kwargs)
         return inputs
 
+    def encode_given(self, kwargs: Mapping[str, Any]) -> Inputs:
+        """The message for these arguments alone, all of them inputs of the task; no defaults.
+
+        Raises:
+            TypeError: a value does not fit its annotation.
+        """
+        some = {name: pair for name, pair in self.interface.inputs.items() if name in kwargs}
+        part = NativeInterface(some, self.interface.outputs, None, self.interface._remote_defaults)
+        return InterfaceCodec(part, self.task_name).encode_inputs(kwargs)
+
+    def encode_without(self, kwargs: Mapping[str, Any], left_out: str | None) -> Inputs:
+        """As `encode_inputs`, without an input that somebody else gives a value.
+
+        Raises:
+            ValueError: an input is missing, or a name is not one of an input.
+            TypeError: a value does not fit its annotation.
+        """
+        if left_out is None:
+            return self.encode_inputs(kwargs)
+        if left_out not in self._readers:
+            raise misnamed_inputs(self.task_name, self.interface, {**kwargs, left_out: None})
+        others = {name: pair for name, pair in self.interface.inputs.items() if name != left_out}
+        rest = NativeInterface(others, self.interface.outputs, None, self.interface._remote_defaults)
+        return InterfaceCodec(rest, self.task_name).encode_inputs(kwargs)
+
     def decode_inputs(self, inputs: Inputs) -> dict[str, Any]:
         """The arguments for the task's function; an input that the message does not hold gets its default.
 

@@ -65,6 +65,7 @@ async def serve(flyte_home: Path) -> AsyncIterator[Serve]:
             max_streams: int = 100,
             rate: RequestRate | None = None,
             check: Callable[[], Awaitable[object]] | None = None,
+            more: Callable[[Served], list[tuple[Any, Any]]] = lambda served: [],
         ) -> Served:
             async def no_work() -> OpenWork:
                 return OpenWork({"running": 2}, {"queued": 7, "running": 3}, 3)
@@ -90,15 +91,17 @@ async def serve(flyte_home: Path) -> AsyncIterator[Serve]:
                 rate=rate,
                 limits_own_machine=rate is not None,
             )
-            app = create_app(dict(calls.mount(kind, service) for kind, service in services), parts)
             sockets = bind("localhost", 0)
             port = sockets[0].getsockname()[1]
+            http = httpx.AsyncClient(base_url=f"http://localhost:{port}", timeout=10)
+            served = Served(port, http, home, signer, uploads, downloads, streams, health, tokens)
+            made = [*services, *more(served)]
+            app = create_app(dict(calls.mount(kind, service) for kind, service in made), parts)
             listener = Listener(app, sockets)
             await listener.begin()
             servers.push_async_callback(listener.end)
             servers.push_async_callback(streams.stop)
-            http = httpx.AsyncClient(base_url=f"http://localhost:{port}", timeout=10)
             servers.push_async_callback(http.aclose)
-            return Served(port, http, home, signer, uploads, downloads, streams, health, tokens)
+            return served
 
         yield start

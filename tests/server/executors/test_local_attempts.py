@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flyte._server.executors.orders import Capacity
+from flyte._server.executors.orders import AttemptLostError, Capacity
 from flyte._version import __version__
 from tests.processes import are_gone, runs
 from tests.server.executors.served import Served, eventually, failure, run, value
@@ -277,6 +277,33 @@ async def test_closing_ends_what_runs(served: Served) -> None:
     await executor.close()
     assert running.cancelled()
     assert not any(map(runs, pids))
+
+
+@pytest.mark.parametrize("reusable", ["None", "flyte.ReusePolicy()"])
+async def test_an_attempt_whose_fork_server_is_gone_is_lost_and_the_next_has_another(
+    served: Served, reusable: str
+) -> None:
+    spec = served.specs(
+        """
+@env.task
+def stays(note: str) -> int:
+    open(note, "w").write(f"{os.getppid()}")
+    time.sleep(1000)
+    return 1
+
+@env.task
+def parent() -> int:
+    return os.getppid()
+""",
+        f"flyte.TaskEnvironment('e', reusable={reusable})",
+    )
+    executor, note = served.executor(), served.folder / "note"
+    running = asyncio.ensure_future(run(executor, served.order(spec("stays"), note=str(note))))
+    await eventually(lambda: note.exists() and note.read_text() != "")
+    os.kill(server := int(note.read_text()), signal.SIGKILL)
+    with pytest.raises(AttemptLostError, match="fork server"):
+        await running
+    assert await value(executor, served.order(spec("parent"))) != server
 
 
 async def test_an_attempt_that_uses_more_than_its_limit_is_ended(served: Served) -> None:

@@ -20,7 +20,7 @@ from flyteidl2.workflow.state_service_pb2 import ActionUpdate
 from google.protobuf.wrappers_pb2 import StringValue
 
 from flyte._engine.attempts import Failure
-from flyte._server.executors.orders import AttemptEnd, AttemptLostError, AttemptOrder, Capacity
+from flyte._server.executors.orders import AttemptEnd, AttemptKey, AttemptLostError, AttemptOrder, Capacity
 from flyte._server.scheduler import Scheduler
 from flyte._server.scheduling import RunRequest
 from flyte._store.reader import StoreReader
@@ -53,7 +53,7 @@ class Attempt:
         self.order = order
         self.start = started
         self.was_killed = False
-        self._end: asyncio.Future[AttemptEnd] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[AttemptEnd] = asyncio.get_running_loop().create_future()
 
     @property
     def name(self) -> str:
@@ -61,15 +61,15 @@ class Attempt:
 
     def end(self, end: AttemptEnd = SUCCESS) -> None:
         """It ends like that."""
-        self._end.set_result(end)
+        self.outcome.set_result(end)
 
     def lose(self) -> None:
         """The executor loses it."""
-        self._end.set_exception(AttemptLostError("its process is gone"))
+        self.outcome.set_exception(AttemptLostError("its process is gone"))
 
     async def wait(self) -> AttemptEnd:
         try:
-            return await self._end
+            return await self.outcome
         except asyncio.CancelledError:
             self.was_killed = True
             raise
@@ -96,6 +96,19 @@ class ScriptedExecutor:
             return await attempt.wait()
         finally:
             self.running -= 1
+
+    async def start(self) -> None:
+        """It has started."""
+
+    def knows(self, attempt: AttemptKey) -> bool:
+        """Those of an earlier server have ended with it."""
+        return False
+
+    def keep_known(self, wanted: set[AttemptKey]) -> None:
+        """There are none."""
+
+    def forget(self, attempt: AttemptKey) -> None:
+        """Nothing is kept of it."""
 
     def set_waiting(self, run_name: str, action_name: str, *, is_waiting: bool) -> None:
         """Nothing is held."""

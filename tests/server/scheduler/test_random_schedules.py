@@ -14,7 +14,7 @@ from flyteidl2.common.identifier_pb2 import ActionIdentifier, RunIdentifier
 from flyteidl2.core.literals_pb2 import RetryStrategy
 from flyteidl2.workflow.run_definition_pb2 import ActionSpec
 
-from flyte._server.executors.orders import AttemptEnd, AttemptLostError, AttemptOrder, Capacity
+from flyte._server.executors.orders import AttemptEnd, AttemptKey, AttemptLostError, AttemptOrder, Capacity
 from flyte._server.refusals import RunAbortedError
 from flyte._server.scheduler import Scheduler
 from flyte._server.scheduler.states import DONE, TERMINAL
@@ -94,6 +94,19 @@ class Programs:
             if update is not None and not open_names or not names:
                 break
         return failed
+
+    async def start(self) -> None:
+        """It has started."""
+
+    def knows(self, attempt: AttemptKey) -> bool:
+        """Those of an earlier server have ended with it."""
+        return False
+
+    def keep_known(self, wanted: set[AttemptKey]) -> None:
+        """There are none."""
+
+    def forget(self, attempt: AttemptKey) -> None:
+        """Nothing is kept of it."""
 
     def set_waiting(self, run_name: str, action_name: str, *, is_waiting: bool) -> None:
         """Nothing is held."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from flyteidl2.core.types_pb2 import SimpleType
 from flyteidl2.task.run_pb2 import RunSpec
 from google.protobuf.duration_pb2 import Duration
 
-from flyte._server.executors.orders import Capacity
+from flyte._server.executors.orders import AttemptEnd, AttemptKey, AttemptOrder, Capacity
 from flyte._server.refusals import (
     AlreadyThereError,
     InvalidRequestError,
@@ -24,10 +25,12 @@ from flyte._server.refusals import (
 )
 from flyte._store.aborts import AbortRequest, ask_to_abort
 from flyte._store.conditions import answer_condition
+from flyte._store.database import DATABASE_FILE, connect
 from flyte._store.writer import Writer
 from flyte.models import ActionPhase
 from tests.server.scheduler.scripted import (
     SUCCESS,
+    Attempt,
     Plane,
     ScriptedExecutor,
     eventually,
@@ -529,3 +532,68 @@ async def test_watcher_hears_of_changes_that_came_while_it_was_busy(tmp_path: Pa
         async with asyncio.timeout(5):
             await anext(changes)
         await changes.aclose()  # type: ignore[attr-defined]
+
+
+class SurvivingExecutor(ScriptedExecutor):
+    """Its attempts go on when their server ends, as those below a host do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.surviving: dict[AttemptKey, Attempt] = {}
+        self.forgotten: set[AttemptKey] = set()
+
+    def knows(self, attempt: AttemptKey) -> bool:
+        return attempt in self.surviving
+
+    def keep_known(self, wanted: set[AttemptKey]) -> None:
+        self.surviving = {key: each for key, each in self.surviving.items() if key in wanted}
+
+    def forget(self, attempt: AttemptKey) -> None:
+        self.forgotten.add(attempt)
+        self.surviving.pop(attempt, None)
+
+    async def run_attempt(self, order: AttemptOrder, started: Callable[[], None]) -> AttemptEnd:
+        attempt = self.surviving.get(order.key)
+        if attempt is None:
+            attempt = self.surviving[order.key] = Attempt(order, started)
+            self.attempts.append(attempt)
+        started()
+        return await asyncio.shield(attempt.outcome)
+
+
+async def test_attempt_that_has_outlived_its_server_is_met_by_the_next(tmp_path: Path) -> None:
+    executor = SurvivingExecutor()
+    async with plane(tmp_path, executor) as first:
+        await first.run()
+        root = await executor.attempt("a0")
+        await first.call("good")
+        await first.call("bad")
+        await first.call("over")
+        good, bad = await executor.attempt("good"), await executor.attempt("bad")
+        (await executor.attempt("over")).end()
+        await first.until("over", ActionPhase.SUCCEEDED)
+        started_at = first.stored()[1]["good"].started_at
+    async with plane(tmp_path, executor) as second:
+        good.end()
+        bad.end(fails())
+        assert (await second.until("good", ActionPhase.SUCCEEDED)).started_at == started_at
+        await second.until("bad", ActionPhase.FAILED)
+        # Its parent has not ended, so it has to hear of that.
+        assert set(await second.replay()) == {"good", "bad", "over"}
+        root.end()
+        await second.until("a0", ActionPhase.SUCCEEDED)
+    assert [each.order.attempt_no for each in executor.attempts] == [1, 1, 1, 1]
+    assert {key.action_name for key in executor.forgotten} == {"a0", "good", "bad", "over"}
+
+
+async def test_runtime_of_an_attempt_counts_from_its_start_whatever_server_there_is(tmp_path: Path) -> None:
+    executor = SurvivingExecutor()
+    async with plane(tmp_path, executor) as first:
+        await first.run(spec("env.root", timeout=Duration(seconds=60)))
+        await executor.attempt("a0")
+    connection = connect(tmp_path / DATABASE_FILE)
+    connection.execute("UPDATE action SET started_us = started_us - 61000000")
+    connection.close()
+    async with plane(tmp_path, executor) as second:
+        action = await second.until("a0", ActionPhase.TIMED_OUT)
+    assert action.attempt_no == 1

@@ -26,12 +26,10 @@ from flyteidl2.trigger import trigger_service_pb2
 from flyteidl2.workflow import queue_service_pb2, run_service_pb2, state_service_pb2, tracked_run_service_pb2
 from google.protobuf.message_factory import GetMessageClass
 
-from flyte._store.owners import this_process
-from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
-from flyte._store.writer import insert_run
 from tests.server.scheduler.scripted import spec
 from tests.server.services.garbage import fill, tameness
 from tests.server.services.serving import Served, served
+from tests.server.services.stored_runs import local_run
 
 CALLS = int(os.environ.get("FLYTE_FUZZ_CALLS", "12"))
 
@@ -43,7 +41,7 @@ DECLARED = {
     Code.ABORTED,
     Code.RESOURCE_EXHAUSTED,
 }
-NOT_OFFERED = {"WatchWindowedActions", "Put", "Update"}
+NOT_OFFERED = {"Put", "Update"}
 
 FILES = {
     "actions": (actions_service_pb2, "ActionsService"),
@@ -58,28 +56,6 @@ FILES = {
     "runs": (run_service_pb2, "RunService"),
     "tracked": (tracked_run_service_pb2, "TrackedRunService"),
 }
-
-
-def local_run(name: str) -> Any:
-    """A change that adds a run of another process, with its root action."""
-
-    def root(run_id: int) -> tuple[Any, ...]:
-        return ActionRecord(
-            action_id=action_id(run_id, 1),
-            run_id=run_id,
-            name="a0",
-            parent_id=None,
-            kind=ActionKind.TASK,
-            task_name="env.root",
-            group_name=None,
-            phase=4,
-            attempt_no=1,
-            created_us=1_000_000,
-            started_us=2_000_000,
-        ).row()
-
-    run = NewRun(name=name, task_name="env.root", mode="local", created_us=1_000_000, owner=this_process())
-    return insert_run(run, root)
 
 
 async def call(client: Any, method: Any, request: Any) -> Code | None:

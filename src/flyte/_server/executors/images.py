@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,6 +18,7 @@ from flyteidl2.task.task_definition_pb2 import TaskSpec
 
 from flyte._image.building import find_environment
 from flyte._image.environment import SCHEME, Environment, running_environment
+from flyte._image.processes import stopped_by
 from flyte._logging import system_logger
 from flyte._server.executors.containers import TaskProcess
 from flyte._server.executors.official import ensure_official
@@ -112,6 +114,7 @@ class Images:
     def __init__(self, home: Path, mapping: ImageMapping) -> None:
         self._home = home
         self._mapping = mapping
+        self._stop = threading.Event()
         self._finding: dict[tuple[str, str], asyncio.Task[Software]] = {}
 
     async def software(self, process: TaskProcess, spec: TaskSpec) -> Software:
@@ -126,14 +129,14 @@ class Images:
         if finding is None or (
             finding.done() and (finding.cancelled() or finding.exception() or self._is_gone(finding))
         ):
-            finding = asyncio.ensure_future(asyncio.to_thread(self._find, process.image, version))
+            with stopped_by(self._stop):
+                finding = asyncio.ensure_future(asyncio.to_thread(self._find, process.image, version))
             self._finding[key] = finding
         return await asyncio.shield(finding)
 
     async def close(self) -> None:
         """Nothing is being made."""
-        for finding in self._finding.values():
-            finding.cancel()
+        self._stop.set()
         if self._finding:
             await asyncio.wait(self._finding.values())
 

@@ -23,11 +23,11 @@ from flyte._server.executors.command import (
     inherited_variables,
     shared_variables,
 )
-from flyte._server.executors.containers import check_is_attempt, process_of
+from flyte._server.executors.containers import TaskProcess, check_is_attempt, process_of
 from flyte._server.executors.images import ImageMapping, Images, Software
 from flyte._server.executors.memory import MemoryWatch
-from flyte._server.executors.orders import AttemptEnd, AttemptLostError, AttemptOrder, Capacity
-from flyte._server.executors.outcomes import OUT_OF_MEMORY, out_of_memory, outcome
+from flyte._server.executors.orders import AttemptEnd, AttemptKey, AttemptLostError, AttemptOrder, Capacity
+from flyte._server.executors.outcomes import OUT_OF_MEMORY, PROCESS_DIED, out_of_memory, outcome
 from flyte._server.executors.processes import Exit, Launch, run_process
 from flyte._server.executors.refused import UnrunnableError
 from flyte._server.executors.secrets import Secrets, SecretsOf, no_secrets
@@ -37,6 +37,7 @@ from flyte._server.executors.worker_pools import ReusedWorkers, WorkerPlan, reus
 _NAME = re.compile(r"(?!\.)[\w.-]{1,255}")
 _WORK = "work"
 _START_LIMIT_S = 120.0
+_MOST_KNOWN = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class LocalExecutor:
         self._servers = AttemptServers(inherited_variables())
         self._memory = MemoryWatch()
         self._workers = ReusedWorkers(self._home, self._servers, self._memory)
+        self._known: dict[bytes, tuple[TaskProcess, int | None]] = {}
         self._running: set[asyncio.Task[AttemptEnd]] = set()
         allow_many_descriptors()
 
@@ -98,6 +100,19 @@ class LocalExecutor:
             LaunchFailedError: this interpreter cannot be started once more.
         """
         await self._servers.warm()
+
+    async def start(self) -> None:
+        """As `Executor` says."""
+
+    def knows(self, attempt: AttemptKey) -> bool:
+        """As `Executor` says: what an earlier process had running has ended with it."""
+        return False
+
+    def keep_known(self, wanted: set[AttemptKey]) -> None:
+        """As `Executor` says."""
+
+    def forget(self, attempt: AttemptKey) -> None:
+        """As `Executor` says."""
 
     async def run_attempt(self, order: AttemptOrder, started: Callable[[], None]) -> AttemptEnd:
         """As `Executor` says.
@@ -153,9 +168,7 @@ class LocalExecutor:
         for name in (order.action.run_name, order.action.name):
             if not _NAME.fullmatch(name or ""):
                 raise UnrunnableError("InvalidName", f"{name!r} is no name of a run or an action: it names a folder.")
-        process = process_of(order.spec)
-        check_is_attempt(process, order.spec.task_template.id.name)
-        limit = memory_limit(process)
+        process, limit = self._asked(order)
         software = await self._images.software(process, order.spec)
         arguments = tuple(filled(process.arguments, order))
         code = await self._code.prepare(arguments) if software.is_ours else Code(arguments)
@@ -163,6 +176,16 @@ class LocalExecutor:
         if order.spec.task_template.security_context.secrets:
             shared |= await asyncio.to_thread(self._secrets.variables, order.action, order.spec)
         return _Plan(software, code, shared, limit)
+
+    def _asked(self, order: AttemptOrder) -> tuple[TaskProcess, int | None]:
+        """The process that the spec asks for, and its memory limit."""
+        if (asked := self._known.get(order.spec_digest)) is None:
+            process = process_of(order.spec)
+            check_is_attempt(process, order.spec.task_template.id.name)
+            asked = self._known[order.spec_digest] = process, memory_limit(process)
+            if len(self._known) > _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+        return asked
 
     async def _in_own_process(self, order: AttemptOrder, plan: _Plan, started: Callable[[], None]) -> AttemptEnd:
         async with asyncio.timeout(_START_LIMIT_S):
@@ -208,6 +231,8 @@ async def _end(order: AttemptOrder, plan: _Plan, ended: Exit) -> AttemptEnd:
     if ended.memory_bytes is not None and plan.memory_limit is not None:
         return AttemptEnd(failure=out_of_memory(order.spec, ended.memory_bytes, plan.memory_limit))
     end = await outcome(order, ended.code, _hint(ended))
+    if ended.is_lost and end.failure is not None and end.failure.code == PROCESS_DIED:
+        raise AttemptLostError(f"the fork server of attempt {order.attempt_no} at {order.action.name} has ended")
     if ended.is_memory_short and end.failure is not None:
         return AttemptEnd(failure=replace(end.failure, code=OUT_OF_MEMORY))
     return end

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from flyteidl2.task.task_definition_pb2 import TaskSpec
 
 from flyte._engine.attempts import Failure
 from flyte.models import ActionID
+
+
+class AttemptKey(NamedTuple):
+    """An attempt among all of a control plane."""
+
+    run_name: str
+    action_name: str
+    attempt_no: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +52,11 @@ class AttemptOrder:
     prev_checkpoint: str | None
     run_started_at: datetime
     env_vars: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> AttemptKey:
+        """Which attempt it is."""
+        return AttemptKey(self.action.run_name or "", self.action.name, self.attempt_no)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,26 @@ class Executor(Protocol):
     @property
     def capacity(self) -> Capacity:
         """What all of its attempts may use together."""
+        ...
+
+    async def start(self) -> None:
+        """It can run attempts, and knows those that an earlier server has ordered.
+
+        Raises:
+            AttemptLostError: it cannot run any.
+        """
+        ...
+
+    def knows(self, attempt: AttemptKey) -> bool:
+        """Whether an attempt that an earlier server has ordered is still there, or its end: `run_attempt` goes on."""
+        ...
+
+    def keep_known(self, wanted: set[AttemptKey]) -> None:
+        """Of the attempts that an earlier server has ordered only these are wanted; the others are killed."""
+        ...
+
+    def forget(self, attempt: AttemptKey) -> None:
+        """What came of the attempt is recorded, so nobody asks for it again."""
         ...
 
     async def run_attempt(self, order: AttemptOrder, started: Callable[[], None]) -> AttemptEnd:

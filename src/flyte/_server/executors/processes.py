@@ -53,6 +53,7 @@ class Exit:
         memory_bytes: What it used when it was ended for that; None where it was not.
         is_memory_short: The system ended some process for lack of memory meanwhile.
         log_failure: Why its log is not whole.
+        is_lost: Its fork server has ended, and it with that.
     """
 
     code: int
@@ -60,6 +61,7 @@ class Exit:
     memory_bytes: int | None
     is_memory_short: bool
     log_failure: OSError | None
+    is_lost: bool
 
 
 async def run_process(server: Server, launch: Launch, watch: MemoryWatch, started: Callable[[], None]) -> Exit:
@@ -97,6 +99,7 @@ async def run_process(server: Server, launch: Launch, watch: MemoryWatch, starte
         memory_bytes=used[0] if used else None,
         is_memory_short=is_killed and not used and kernel_kills() > kills_before,
         log_failure=failure,
+        is_lost=is_killed and server.has_ended,
     )
 
 

@@ -19,7 +19,7 @@ from flyte._server.executors.attempt_log import PipeLog
 from flyte._server.executors.code import link_code, tidy, value_of, with_value
 from flyte._server.executors.memory import MemoryWatch, Watched
 from flyte._server.executors.orders import AttemptEnd, AttemptLostError, AttemptOrder
-from flyte._server.executors.outcomes import out_of_memory, outcome
+from flyte._server.executors.outcomes import PROCESS_DIED, out_of_memory, outcome
 from flyte._worker.forked import launch_worker
 
 FOLDER = "workers"
@@ -87,6 +87,7 @@ class ReusedWorker:
         self.running = 0
         self.idle_since = 0.0
         self.is_ending = False
+        self._server = server
         self._start = start
         self._memory = memory
         self._attempts: dict[int, _Running] = {}
@@ -157,7 +158,10 @@ class ReusedWorker:
             return AttemptEnd(failure=out_of_memory(order.spec, self._used_bytes, self._start.memory_limit))
         if self._ended_for is not None and self._exit.done():
             raise AttemptLostError(f"the worker of action {order.action.name} was ended: {self._ended_for}")
-        return await outcome(order, code, "It ran in a worker that is reused." if code < 0 else "")
+        end = await outcome(order, code, "It ran in a worker that is reused." if code < 0 else "")
+        if code < 0 and self._server.has_ended and end.failure is not None and end.failure.code == PROCESS_DIED:
+            raise AttemptLostError(f"the fork server of the worker of action {order.action.name} has ended")
+        return end
 
     def end(self) -> None:
         """It is being ended, with all that it has started."""

@@ -175,6 +175,7 @@ def served_row(action: OpenAction) -> tuple[object, ...]:
         action.cache_key,
         action.recovered_from,
         action.output_uri,
+        action.called_in,
         action.tries,
         action.due_us,
         action.abort_reason,

@@ -10,7 +10,7 @@ from flyteidl2.task.common_pb2 import Outputs
 
 from flyte._engine.attempts import Failure, Finish, Retry, after_failure
 from flyte._logging import system_logger
-from flyte._server.executors.orders import AttemptEnd, AttemptLostError, AttemptOrder, Executor
+from flyte._server.executors.orders import AttemptEnd, AttemptKey, AttemptLostError, AttemptOrder, Executor
 from flyte._server.scheduler.admission import Admission, Seat
 from flyte._server.scheduler.caching import ResultCache
 from flyte._server.scheduler.commits import Commits
@@ -51,9 +51,9 @@ class Drives:
         self._waiting = waiting
         self._running: set[asyncio.Task[None]] = set()
 
-    def start(self, action: OpenAction) -> None:
-        """It is on its way."""
-        drive = action.drive = asyncio.get_running_loop().create_task(self._drive(action))
+    def start(self, action: OpenAction, *, is_adopted: bool = False) -> None:
+        """It is on its way; `is_adopted` where its attempt runs already, and is to be met."""
+        drive = action.drive = asyncio.get_running_loop().create_task(self._drive(action, is_adopted))
         self._running.add(drive)
         drive.add_done_callback(self._running.discard)
 
@@ -65,9 +65,9 @@ class Drives:
         if running:
             await asyncio.wait(running)
 
-    async def _drive(self, action: OpenAction) -> None:
+    async def _drive(self, action: OpenAction, is_adopted: bool) -> None:
         try:
-            await self._attempts(action)
+            await self._attempts(action, is_adopted)
         except asyncio.CancelledError:
             # Whoever cancels it has recorded why.
             raise
@@ -83,11 +83,11 @@ class Drives:
             if action.drive is asyncio.current_task():
                 action.drive = None
 
-    async def _attempts(self, action: OpenAction) -> None:
+    async def _attempts(self, action: OpenAction, is_adopted: bool) -> None:
         known = action.known
         assert known is not None
         bounds = Bounds(known, action.called_us)
-        outputs = await self._ask_cache(action, bounds)
+        outputs = None if is_adopted else await self._ask_cache(action, bounds)
         if isinstance(outputs, Failure):
             self._endings.fail(action, ActionPhase.TIMED_OUT, outputs)
             return
@@ -99,7 +99,7 @@ class Drives:
         lost = 0
         while True:
             try:
-                end = await self._attempt(action, bounds)
+                end = await self._attempt(action, bounds, is_adopted=is_adopted)
             except AttemptLostError as error:
                 lost += 1
                 failure = Failure("AttemptLost", "system", str(error))
@@ -109,15 +109,17 @@ class Drives:
                 delay_s = _LOST_WAIT_S * 2 ** (lost - 1)
                 self._try_again(action, failure, Retry(action.record.attempt_no + 1, delay_s))
                 continue
+            finally:
+                is_adopted = False
             lost = 0
             if end.failure is None:
-                self._endings.succeed(action, end.outputs)
+                self._recorded(action, self._endings.succeed(action, end.outputs))
                 return
             action.tries += 1
             number = action.record.attempt_no
             decision = after_failure(number, end.failure, known.attempts, number - action.tries + 1)
             if isinstance(decision, Finish):
-                self._endings.fail(action, decision.phase, decision.failure)
+                self._recorded(action, self._endings.fail(action, decision.phase, decision.failure))
                 return
             self._try_again(action, end.failure, decision)
 
@@ -133,7 +135,7 @@ class Drives:
                 raise
             return bounds.failure(code)
 
-    async def _attempt(self, action: OpenAction, bounds: Bounds) -> AttemptEnd:
+    async def _attempt(self, action: OpenAction, bounds: Bounds, *, is_adopted: bool) -> AttemptEnd:
         """How the next attempt ends, also where that is before it runs.
 
         Raises:
@@ -142,8 +144,9 @@ class Drives:
         at_s, code = bounds.of_wait()
         try:
             async with asyncio.timeout_at(at_s) as timeout:
-                await _until(action.due_us)
-                seat = await self._seat(action)
+                if not is_adopted:
+                    await _until(action.due_us)
+                seat = self._taken_seat(action) if is_adopted else await self._seat(action)
         except TimeoutError:
             if not timeout.expired():
                 raise
@@ -158,9 +161,9 @@ class Drives:
 
                 def started() -> None:
                     nonlocal code
-                    at_s, code = bounds.of_run()
-                    timeout.reschedule(at_s)
                     self._started(action)
+                    at_s, code = bounds.of_run(action.record.started_us)
+                    timeout.reschedule(at_s)
                     if action.open_children:
                         self._waiting.hold_back(action)
 
@@ -181,6 +184,19 @@ class Drives:
         limit = run_spec.max_action_concurrency
         return await self._admission.seat(known.request, known.lane, action.run.run_id, limit, queue)
 
+    def _taken_seat(self, action: OpenAction) -> Seat:
+        """A seat for an attempt that runs already, whether or not it fits."""
+        known = action.known
+        assert known is not None
+        seat = Seat(self._admission, known.request, known.lane, action.run.run_id)
+        seat.take()
+        return seat
+
+    def _recorded(self, action: OpenAction, committed: asyncio.Future[None], attempt_no: int | None = None) -> None:
+        """Once that is committed, the executor need not know of the attempt any more."""
+        key = AttemptKey(action.run.name, action.name, attempt_no or action.record.attempt_no)
+        committed.add_done_callback(lambda _: self._executor.forget(key))
+
     def _started(self, action: OpenAction) -> None:
         record = action.record
         if action.is_open and record.phase != RUNNING:
@@ -192,7 +208,7 @@ class Drives:
         now_us = time.time_ns() // 1000
         next_attempt(action, error_column(failure), now_us, self._commits)
         action.due_us = now_us + round(retry.delay_s * 1_000_000)
-        self._commits.record(action, served=True)
+        self._recorded(action, self._commits.record(action, served=True), retry.attempt_no - 1)
 
     def _order(self, action: OpenAction) -> AttemptOrder:
         run, known, number = action.run, action.known, action.record.attempt_no
@@ -233,9 +249,10 @@ class Bounds:
         """When waiting is over without an attempt, and the code of that."""
         return self._first(self._known.max_queued_s, self._waits_since_s, "QUEUED_TIMEOUT_EXCEEDED")
 
-    def of_run(self) -> tuple[float | None, str]:
-        """When an attempt that starts now is over, and the code of that."""
-        return self._first(self._known.max_runtime_s, self._loop.time(), "MAX_RUNTIME_EXCEEDED")
+    def of_run(self, started_us: int | None) -> tuple[float | None, str]:
+        """When an attempt that started then is over, and the code of that."""
+        ago_s = 0.0 if started_us is None else time.time() - started_us / 1_000_000
+        return self._first(self._known.max_runtime_s, self._loop.time() - ago_s, "MAX_RUNTIME_EXCEEDED")
 
     def failure(self, code: str) -> Failure:
         """What an attempt that reached a bound failed of; nothing but the bound of one attempt allows another."""

@@ -75,6 +75,7 @@ def _action(
         parent=parent,
         output_uri=kept.output_uri,
         called_us=record.created_us,
+        called_in=kept.called_in,
         tries=kept.tries,
         due_us=kept.due_us,
         recovered_from=kept.recovered_from,

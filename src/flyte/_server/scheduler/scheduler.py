@@ -15,7 +15,7 @@ from flyteidl2.workflow.state_service_pb2 import ActionUpdate
 from flyte._engine.attempts import Failure
 from flyte._engine.names import ROOT_ACTION
 from flyte._logging import system_logger
-from flyte._server.executors.orders import Executor
+from flyte._server.executors.orders import AttemptKey, Executor
 from flyte._server.refusals import InvalidRequestError, NotNowError, RunAbortedError, TooBusyError, UnknownError
 from flyte._server.scheduler.admission import Admission
 from flyte._server.scheduler.caching import ResultCache
@@ -108,15 +108,22 @@ class Scheduler:
         return self._hub.watchers + self._watchers.streams
 
     async def start(self) -> None:
-        """The runs that an earlier server left open go on: attempts that it had running are lost, and follow anew."""
+        """The runs that an earlier server left open go on.
+
+        Attempts that still run are met; those that are lost are followed by others.
+        """
+        await self._executor.start()
         loaded = await asyncio.to_thread(load_open_runs, self._home, self._specs)
+        adopted: set[AttemptKey] = set()
         for run, claim in loaded:
             if not await self._commits.change(claim):
                 system_logger.error("run %s belongs to another process now, and is left to it", run.name)
                 continue
             self._keep(run)
             for action in run.actions.values():
-                self._go_on(action)
+                if self._go_on(action):
+                    adopted.add(_last_attempt(action))
+        self._executor.keep_known(adopted)
         asking, self._asking = self._asking, []
         await asyncio.gather(*asking)
 
@@ -266,6 +273,9 @@ class Scheduler:
         assert parent is not None
         is_earlier = action.called_in != parent.record.attempt_no
         action.called_in = parent.record.attempt_no
+        if is_earlier and action.is_open:
+            # The next server has to know whom to tell of its failure.
+            await asyncio.shield(self._commits.record(action, served=True))
         kind, record = action.record.kind, action.record
         if kind == ActionKind.TRACE and record.phase not in DONE:
             action.target = _without_spec(target)
@@ -393,11 +403,11 @@ class Scheduler:
         if action is not None:
             self._endings.abort(action, request.reason, "")
 
-    def _go_on(self, action: OpenAction) -> None:
-        """An action as the store has it goes on."""
+    def _go_on(self, action: OpenAction) -> bool:
+        """An action as the store has it goes on; whether it does so with an attempt that still runs."""
         self._commits.tell(action)
         if not action.is_open:
-            return
+            return False
         self._open_actions += 1
         parent = action.parent
         if parent is not None and not parent.is_open:
@@ -405,12 +415,16 @@ class Scheduler:
         elif action.record.kind == ActionKind.CONDITION:
             self._asking.append(self._loop.create_task(self._conditions.ask(action, goes_on=True)))
         elif action.is_task and not (action.run.is_external and parent is None):
+            if self._executor.knows(_last_attempt(action)):
+                self._drives.start(action, is_adopted=True)
+                return True
             if action.record.phase == RUNNING:
                 message = "the control plane was restarted while it ran."
                 now_us = time.time_ns() // 1000
                 next_attempt(action, error_column(Failure("AttemptLost", "system", message)), now_us, self._commits)
                 self._commits.record(action, served=True)
             self._drives.start(action)
+        return False
 
     def _published(self, action: OpenAction, update: ActionUpdate) -> None:
         """That state of the action is in the store."""
@@ -467,6 +481,10 @@ class Scheduler:
                     raise UnknownError(f"run {run_name!r} has no action {action_name!r}.") from None
 
         await asyncio.to_thread(look)
+
+
+def _last_attempt(action: OpenAction) -> AttemptKey:
+    return AttemptKey(action.run.name, action.name, action.record.attempt_no)
 
 
 def _require_run(home: object, name: str) -> None:

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 
-from flyteidl2.common.identifier_pb2 import ActionIdentifier
 from flyteidl2.dataproxy.dataproxy_service_pb2 import (
     ArtifactType,
     CreateDownloadLinkRequest,
@@ -25,18 +24,25 @@ from flyteidl2.dataproxy.dataproxy_service_pb2 import (
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte._atomic import write_atomically
-from flyte._server.action_data import ActionReader
 from flyte._server.callers import current_caller
 from flyte._server.codes import Context
 from flyte._server.downloads import Downloads
 from flyte._server.log_tails import AttemptKey, LogTails
-from flyte._server.readers import StoreReaders
-from flyte._server.refusals import InvalidRequestError, NotNowError
+from flyte._server.refusals import InvalidRequestError, NotNowError, UnknownError
+from flyte._server.services.action_data import load_action_data
+from flyte._server.services.artifacts import bundle_uri, report_uri
+from flyte._server.services.identifiers import action_names_of, task_key_of
 from flyte._server.services.logs import log_line_message
+from flyte._server.services.run_reads import inputs_address, outputs_address, viewed_action
+from flyte._server.services.store import ServedStore
 from flyte._server.uploads import UploadRequest, Uploads
 from flyte._store.database import store_errors
 from flyte._store.reader import StoreReader
+from flyte._store.tasks import TaskKey, find_task
 from flyte.types._hashing import inputs_hash
+
+ANSWER_BYTES = 64 << 20
+"""So much data an answer may have; what is larger is read from where it is."""
 
 INPUTS_FILE = "inputs.pb"
 
@@ -45,7 +51,7 @@ INPUTS_FILE = "inputs.pb"
 class DataPlane:
     """What the service works with."""
 
-    readers: StoreReaders
+    store: ServedStore
     uploads: Uploads
     downloads: Downloads
     tails: LogTails
@@ -56,6 +62,7 @@ class DataProxyService:
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
+        self._store = plane.store
 
     async def create_upload_location(
         self, request: CreateUploadLocationRequest, ctx: Context
@@ -103,27 +110,27 @@ class DataProxyService:
         return response
 
     async def get_action_data(self, request: GetActionDataRequest, ctx: Context) -> GetActionDataResponse:
-        """What an action got and gave."""
-        data = await self._plane.readers.read(lambda reader: _action(reader, request.action_id).data())
-        return GetActionDataResponse(
-            inputs=data.inputs, outputs=data.outputs, inputs_uri=data.inputs_uri, outputs_uri=data.outputs_uri
-        )
+        """What an action got and gave; no outputs until it has succeeded."""
+        run_name, action_name = action_names_of(request.action_id)
+        inputs, outputs = await load_action_data(self._store, run_name, action_name)
+        viewed = await self._store.read(lambda reader: viewed_action(reader, run_name, action_name))
+        response = GetActionDataResponse(inputs_uri=inputs_address(viewed), outputs_uri=outputs_address(viewed))
+        size_bytes = inputs.ByteSize() + outputs.ByteSize()
+        if size_bytes > ANSWER_BYTES:
+            where = " and ".join(each for each in (response.inputs_uri, response.outputs_uri) if each)
+            raise NotNowError(
+                f"inputs and outputs have {size_bytes} bytes, and an answer up to {ANSWER_BYTES}: read them "
+                f"{f'at {where}' if where else 'with `flyte get io` on the machine of the server'}."
+            )
+        response.inputs.CopyFrom(inputs)
+        response.outputs.CopyFrom(outputs)
+        return response
 
     async def create_download_link(
         self, request: CreateDownloadLinkRequest, ctx: Context
     ) -> CreateDownloadLinkResponse:
-        """A link to a report, or to the code of an action."""
-        if request.WhichOneof("source") != "action_attempt_id":
-            raise InvalidRequestError("action_attempt_id is missing: links are to what an attempt has run or made.")
-        attempt = request.action_attempt_id
-        if request.artifact_type == ArtifactType.ARTIFACT_TYPE_REPORT:
-            address = await self._plane.readers.read(
-                lambda reader: _action(reader, attempt.action_id).report_uri(attempt.attempt)
-            )
-        elif request.artifact_type == ArtifactType.ARTIFACT_TYPE_CODE_BUNDLE:
-            address = await self._plane.readers.read(lambda reader: _action(reader, attempt.action_id).bundle_uri())
-        else:
-            raise InvalidRequestError(f"artifact_type is {request.artifact_type}: there are 1, report, and 2, code.")
+        """A link to a report, or to the code of an action or of a deployed task."""
+        address = await self._store.read(lambda reader: self._artifact(reader, request))
         link, expires_at_s = await asyncio.to_thread(self._plane.downloads.link, address, request.expires_in.seconds)
         response = CreateDownloadLinkResponse()
         response.pre_signed_urls.signed_url.append(current_caller().base_url + link)
@@ -134,13 +141,27 @@ class DataProxyService:
         """The lines of an attempt until it has ended."""
         if request.pod_name or request.connector_endpoint:
             raise NotNowError("attempts are processes of the server's machine: there is no pod and no connector.")
-        action = request.action_id
-        key = AttemptKey(action.run.name, action.name, request.attempt)
+        key = AttemptKey(*action_names_of(request.action_id), request.attempt)
         async with aclosing(self._plane.tails.tail(key)) as batches:
             async for lines in batches:
                 logs = [TailLogsResponse.Logs(lines=map(log_line_message, lines))] if lines else []
                 yield TailLogsResponse(logs=logs)
 
-
-def _action(reader: StoreReader, action: ActionIdentifier) -> ActionReader:
-    return ActionReader(reader, action.run.name, action.name)
+    def _artifact(self, reader: StoreReader, request: CreateDownloadLinkRequest) -> str:
+        source, kind = request.WhichOneof("source"), request.artifact_type
+        if kind not in (ArtifactType.ARTIFACT_TYPE_REPORT, ArtifactType.ARTIFACT_TYPE_CODE_BUNDLE):
+            raise InvalidRequestError(f"artifact_type is {kind}: there are 1, report, and 2, code bundle.")
+        is_report = kind == ArtifactType.ARTIFACT_TYPE_REPORT
+        if source == "action_attempt_id":
+            attempt = request.action_attempt_id
+            viewed = viewed_action(reader, *action_names_of(attempt.action_id, "action_attempt_id.action_id"))
+            if is_report:
+                return report_uri(reader.home, viewed, attempt.attempt)
+            return bundle_uri(viewed.spec, f"action {viewed.action.name!r} of run {viewed.run.run.name!r}")
+        if source == "task_id" and not is_report:
+            found = find_task(reader, TaskKey(*task_key_of(request.task_id)))
+            if found is None:
+                raise UnknownError(f"there is no task {request.task_id.name!r} of version {request.task_id.version!r}.")
+            return bundle_uri(found[1], f"task {request.task_id.name!r}")
+        wanted = "action_attempt_id" if is_report else "action_attempt_id or task_id"
+        raise InvalidRequestError(f"{wanted} is missing: it says what the link is to.")

@@ -12,6 +12,7 @@ from flyteidl2.workflow.run_logs_service_pb2 import TailLogsRequest, TailLogsRes
 from flyte._controller.log_files import LogLine
 from flyte._server.codes import Context
 from flyte._server.log_tails import AttemptKey, LogTails
+from flyte._server.services.identifiers import action_names_of
 
 
 class RunLogsService:
@@ -22,8 +23,7 @@ class RunLogsService:
 
     async def tail_logs(self, request: TailLogsRequest, ctx: Context) -> AsyncIterator[TailLogsResponse]:
         """The lines of an attempt until it has ended."""
-        action = request.action_id
-        key = AttemptKey(action.run.name, action.name, request.attempt)
+        key = AttemptKey(*action_names_of(request.action_id), request.attempt)
         async with aclosing(self._tails.tail(key)) as batches:
             async for lines in batches:
                 logs = [TailLogsResponse.Logs(lines=map(log_line_message, lines))] if lines else []

@@ -34,6 +34,8 @@ CREATE TABLE served_action (
     recovered_from TEXT,
     -- Where its last attempt leaves its outputs; of a trace, the file that has them.
     output_uri   TEXT    NOT NULL,
+    -- The attempt of its parent that called it last.
+    called_in    INTEGER NOT NULL DEFAULT 0,
     -- Attempts that ended for a reason of their own, which are those that count against the retries.
     tries        INTEGER NOT NULL DEFAULT 0,
     -- The next attempt starts no earlier.

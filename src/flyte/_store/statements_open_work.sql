@@ -1,10 +1,4 @@
--- Where the data of actions is, and how much has not ended.
-
--- name: served_places
-SELECT target, spec_digest, output_uri FROM served_action WHERE action_id = ?;
-
--- name: spec_by_digest
-SELECT spec FROM task_spec WHERE digest = ?;
+-- How much has not ended.
 
 -- name: open_runs_by_phase
 SELECT phase, count(*) AS count FROM run WHERE phase IN (1, 2, 3, 4, 9) AND mode <> 'local' GROUP BY phase;

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flyte.remote._documents import Document
+
+if TYPE_CHECKING:
+    from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 
-class ActionOutputs(tuple[Any, ...]):
+class ActionOutputs(tuple[Any, ...], Document):
     """The outputs of an action: a tuple whose items also have names, `o0`, `o1`... or those of a NamedTuple.
 
     A task without outputs has the one output None.
+
+    Args:
+        pb2: The outputs as they are recorded.
+        data: The values.
+        fields: Their names.
     """
 
     _fields: tuple[str, ...]
 
-    def __new__(cls, values: Iterable[Any], fields: Iterable[str] | None = None) -> ActionOutputs:
-        outputs = super().__new__(cls, values)
+    def __new__(cls, pb2: Outputs, data: Iterable[Any], fields: Iterable[str] | None = None) -> ActionOutputs:
+        outputs = super().__new__(cls, data)
+        outputs.pb2 = pb2
         outputs._fields = tuple(fields) if fields is not None else tuple(f"o{i}" for i in range(len(outputs)))
         return outputs
 
@@ -32,14 +43,23 @@ class ActionOutputs(tuple[Any, ...]):
         raise AttributeError(f"these outputs have no {name!r}; they are {', '.join(self._fields)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ActionOutputs, (tuple(self), self._fields)
+        return ActionOutputs, (self.pb2, tuple(self), self._fields)
 
     def __repr__(self) -> str:
         return f"ActionOutputs({_named(self.named_outputs)})"
 
 
-class ActionInputs(UserDict[str, Any]):
-    """The inputs of an action by name."""
+class ActionInputs(UserDict[str, Any], Document):
+    """The inputs of an action by name.
+
+    Args:
+        pb2: The inputs as they are recorded.
+        data: The values.
+    """
+
+    def __init__(self, pb2: Inputs, data: Mapping[str, Any]) -> None:
+        super().__init__(data)
+        self.pb2 = pb2
 
     def __repr__(self) -> str:
         return f"ActionInputs({_named(self.data)})"

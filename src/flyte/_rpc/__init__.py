@@ -1,0 +1,1 @@
+"""What client, worker and server share of the wire."""

@@ -1,0 +1,177 @@
+"""Attempts below a host of their own: they go on without the server that ordered them, and meet the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from flyteidl2.task.common_pb2 import Outputs
+
+from flyte._server.executors.host_socket import SOCKET_FILE
+from flyte._server.executors.hosted import HostedExecutor, HostSettings
+from flyte._server.executors.orders import AttemptEnd, AttemptLostError, AttemptOrder
+from tests.processes import runs
+from tests.server.executors.served import Served, eventually
+from tests.worker.attempts import value_of
+
+TASKS = """
+@env.task
+async def waits(file: str) -> str:
+    with open(file + ".pid", "w") as pid:
+        pid.write(str(os.getpid()))
+    while not os.path.exists(file):
+        await asyncio.sleep(0.01)
+    return "done"
+
+@env.task
+async def fails() -> int:
+    raise ValueError("no")
+"""
+
+
+class Servers:
+    """Executors of one server after another."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.made: list[HostedExecutor] = []
+
+    async def next(self) -> HostedExecutor:
+        """The executor of the next server."""
+        settings = HostSettings(home=self.home, endpoint="localhost:1", log_file=self.home.parent / "host.log")
+        executor = HostedExecutor(settings)
+        self.made.append(executor)
+        await executor.start()
+        return executor
+
+    async def close(self) -> None:
+        """The host has ended."""
+        if (self.home / SOCKET_FILE).exists():
+            await (await self.next()).close()
+
+
+@pytest.fixture
+async def servers(served: Served) -> AsyncIterator[Servers]:
+    servers = Servers(served.home)
+    yield servers
+    await servers.close()
+
+
+def waiting(served: Served, tmp_path: Path) -> tuple[AttemptOrder, Path]:
+    """An attempt that waits for a file."""
+    file = tmp_path / "go-on"
+    return served.order(served.specs(TASKS)("waits"), file=str(file)), file
+
+
+async def pid_of(file: Path) -> int:
+    written = file.with_name(f"{file.name}.pid")
+    await eventually(lambda: written.exists() and written.read_text() != "", within_s=20)
+    return int(written.read_text())
+
+
+def done(end: AttemptEnd) -> object:
+    assert end.failure is None, end.failure
+    assert end.outputs is not None
+    return value_of(Outputs.FromString(end.outputs))
+
+
+async def left(executor: HostedExecutor, running: asyncio.Future[AttemptEnd]) -> None:
+    """The server of that executor has ended."""
+    await executor.leave()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_ends_are_those_of_the_attempts(served: Served, servers: Servers, tmp_path: Path) -> None:
+    executor = await servers.next()
+    order, file = waiting(served, tmp_path)
+    file.touch()
+    started: list[bool] = []
+    assert done(await executor.run_attempt(order, lambda: started.append(True))) == "done"
+    assert started == [True]
+    end = await executor.run_attempt(served.order(served.specs(TASKS)("fails")), lambda: None)
+    assert end.failure is not None
+    assert (end.failure.code, end.failure.recoverable) == ("ValueError", True)
+    assert executor.capacity.cpu_millis > 0
+
+
+async def test_attempt_goes_on_without_its_server_and_meets_the_next(
+    served: Served, servers: Servers, tmp_path: Path
+) -> None:
+    first = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(first.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    await left(first, running)
+    second = await servers.next()
+    assert second.knows(order.key)
+    started: list[bool] = []
+    again = asyncio.ensure_future(second.run_attempt(order, lambda: started.append(True)))
+    file.touch()
+    assert done(await again) == "done"
+    assert started == [True]
+    assert not runs(pid)
+
+
+async def test_end_that_no_server_has_heard_of_is_told_the_next(
+    served: Served, servers: Servers, tmp_path: Path
+) -> None:
+    first = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(first.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    await left(first, running)
+    file.touch()
+    await eventually(lambda: not runs(pid))
+    second = await servers.next()
+    assert done(await second.run_attempt(order, lambda: None)) == "done"
+    second.forget(order.key)
+    assert not (await servers.next()).knows(order.key)
+
+
+async def test_attempt_that_the_next_server_does_not_want_is_killed(
+    served: Served, servers: Servers, tmp_path: Path
+) -> None:
+    first = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(first.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    await left(first, running)
+    second = await servers.next()
+    second.keep_known(set())
+    await eventually(lambda: not runs(pid))
+
+
+async def test_cancelled_attempt_is_gone(served: Served, servers: Servers, tmp_path: Path) -> None:
+    executor = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not runs(pid)
+    assert not executor.knows(order.key)
+
+
+async def test_host_that_is_killed_loses_its_attempts_and_another_one_runs_the_next(
+    served: Served, servers: Servers, tmp_path: Path
+) -> None:
+    executor = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    host = executor.host_pid
+    os.kill(host, signal.SIGKILL)
+    with pytest.raises(AttemptLostError, match="host"):
+        await running
+    await eventually(lambda: not runs(pid))
+    file.touch()
+    assert done(await executor.run_attempt(order, lambda: None)) == "done"
+    assert executor.host_pid != host
