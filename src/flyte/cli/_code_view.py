@@ -59,7 +59,13 @@ def save_run_code(
 
 
 def _save_from_plane(
-    run_name: str, action_name: str, folder: Path | None, attempt: int | None, output: OutputFormat, *, is_unpacked: bool
+    run_name: str,
+    action_name: str,
+    folder: Path | None,
+    attempt: int | None,
+    output: OutputFormat,
+    *,
+    is_unpacked: bool,
 ) -> None:
     from flyte.cli._plane_records import PlaneRecords
     from flyte.remote import Action

@@ -74,10 +74,15 @@ class DeployedTaskCommand(Command):
 
 
 def _command(name: str, details: TaskDetails) -> DeployedTaskCommand:
+    from flyte.cli._literals import show_value, value_of
     from flyte.cli._task_command import task_command
 
     described = details.pb2.spec.documentation
     made = task_command(name, details.template)
+    defaults = {each.name: each.parameter.default for each in details.pb2.spec.default_inputs}
+    for option in made.params:
+        if option.name in defaults:
+            option.show_recorded(show_value(value_of(defaults[option.name])))  # type: ignore[attr-defined]
     texts = (described.short_description, described.long_description)
     return DeployedTaskCommand(
         details,
@@ -106,4 +111,3 @@ def _connect(ctx: click.Context) -> None:
 
     settings = ctx.find_object(RunSettings) or RunSettings()
     connect(settings.project, settings.domain)
-

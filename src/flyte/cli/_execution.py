@@ -34,7 +34,7 @@ def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings:
         from flyte.cli._served_run import served_runner, start_served
 
         remote = served_runner(settings)
-        start_served(task.name, partial(remote.run, task, **inputs), follows=settings.follow)  # type: ignore[arg-type]
+        start_served(task.name, partial(remote.run, task, **inputs), follows=settings.follow)
         return
     runner = runner_of(current_invocation(), settings)
     follow(task.name, runner.progress, partial(runner.run, task, **inputs))

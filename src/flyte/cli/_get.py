@@ -33,7 +33,9 @@ _ABSENT = {
     "artifact": "is not there: this release keeps no artifacts; `flyte get io RUN` shows outputs.",
     "devbox": "is not there: `flyte status` says how the control plane of this machine is.",
 }
-_ON_PLANE = "is known by a control plane alone, and none is configured: leave it out, or use `flyte --endpoint ADDRESS`."
+_ON_PLANE = (
+    "is known by a control plane alone, and none is configured: leave it out, or use `flyte --endpoint ADDRESS`."
+)
 
 
 @click.group(
@@ -229,7 +231,8 @@ def get_logs(
 
     Of a run on a control plane that is configured, without ACTION_NAME, it is what the root task has.
     """
-    from flyte.cli._log_views import LogQuery, follow_logs, show_logs
+    from flyte.cli._log_views import follow_logs, show_logs
+    from flyte.cli._plane_logs import LogQuery
 
     output = current_invocation().output
     query = LogQuery(run_name, action_name, attempt, lines, show_ts, filter_system)

@@ -14,6 +14,7 @@ from flyte.cli._errors import CommandError
 
 if TYPE_CHECKING:
     from flyte.config import Config
+    from flyte.config._config import AuthType
 
 
 class OutputFormat(StrEnum):
@@ -44,6 +45,7 @@ class Invocation:
     config_file: Path | None = None
     endpoint: str | None = None
     insecure: bool | None = None
+    auth_type: str | None = None
     org: str | None = None
     project: str | None = None
     domain: str | None = None
@@ -73,7 +75,32 @@ class Invocation:
             platform = replace(platform, endpoint=self.endpoint, insecure=platform.insecure or is_plain)
         if self.insecure is not None:
             platform = replace(platform, insecure=self.insecure)
+        if self.auth_type is not None:
+            platform = replace(platform, auth_mode=auth_type_of(self.auth_type))
         return config.with_params(platform=platform, task=replace(config.task, org=self.org or config.task.org))
+
+
+def auth_type_of(text: str) -> AuthType:
+    """The flow that is meant, in any of the spellings of the official command line.
+
+    Raises:
+        CommandError: there is no such flow.
+    """
+    from typing import get_args
+
+    from flyte.config._config import AuthType
+
+    known: dict[str, AuthType] = {each.lower(): each for each in get_args(AuthType)}
+    others: dict[str, AuthType] = {
+        "appcredential": "ClientSecret",
+        "headless": "DeviceFlow",
+        "command": "ExternalCommand",
+        "custom": "ExternalCommand",
+    }
+    found = (known | others).get(text.lower().replace("-", "").replace("_", ""))
+    if found is None:
+        raise CommandError(f"--auth-type {text!r}: expected one of {', '.join(known.values())}.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ def duration(text: str) -> timedelta:
 def project_options(command: F) -> F:
     """`--project` and `--domain`."""
     domain = click.option("-d", "--domain", metavar="NAME", help="Domain of the run; default the configured one.")
-    return click.option("-p", "--project", metavar="NAME", help="Project of the run; default the configured one.")(domain(command))
+    return click.option("-p", "--project", metavar="NAME", help="Project of the run; default the configured one.")(
+        domain(command)
+    )
 
 
 def place_options(command: F) -> F:

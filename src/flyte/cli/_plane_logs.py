@@ -69,7 +69,9 @@ def follow_plane_logs(query: LogQuery) -> None:
     _run(follow_action(details, shown))
 
 
-async def follow_action(details: Any, query: LogQuery, show: Callable[[LogQuery, tuple[str, str]], None] | None = None) -> None:
+async def follow_action(
+    details: Any, query: LogQuery, show: Callable[[LogQuery, tuple[str, str]], None] | None = None
+) -> None:
     """The lines of an action are shown as they come, until it has ended.
 
     Args:
@@ -130,7 +132,8 @@ async def _present_lines(details: Any, number: int, query: LogQuery) -> list[tup
     async def collect() -> None:
         async with aclosing(_lines(details, number, query)) as lines:  # type: ignore[type-var]
             async for line in lines:
-                found.append(line)
+                # One by one: what was collected counts, also where the rest does not come.
+                found.append(line)  # noqa: PERF401
 
     collecting = asyncio.create_task(collect())
     try:

@@ -17,6 +17,7 @@ from flyte.errors import ActionNotFoundError, ConditionNotFoundError, RunNotFoun
 from flyte.models import ActionPhase
 
 if TYPE_CHECKING:
+    from flyteidl2.task.task_definition_pb2 import TaskDetails
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from flyte.cli._run_views import RunQuery
@@ -172,6 +173,28 @@ class PlaneRecords:
             raise ConditionNotFoundError(f"run {run.name!r} has no condition {action_name!r}: {there}.")
         return conditions[action_name]
 
+    def task_of(self, action: StoredAction) -> TaskDetails:
+        """The task of an action, with what it takes and gives.
+
+        Raises:
+            RuntimeUserError: code `NotATask`; the action is a trace or a condition.
+        """
+        from flyteidl2.task.task_definition_pb2 import TaskDetails
+
+        from flyte.errors import RuntimeUserError
+
+        details = self._details[action.name]
+        if not details.HasField("task"):
+            raise RuntimeUserError(
+                "NotATask",
+                f"action {action.name!r} is no task but a {action.kind.name.lower()}, which cannot run alone.",
+            )
+        named = details.task.task_template.id
+        found = TaskDetails(spec=details.task)
+        for field in ("org", "project", "domain", "name", "version"):
+            setattr(found.task_id, field, getattr(named, field))
+        return found
+
     def url(self, run: StoredRun) -> str:
         """The address of the run's page."""
         from flyte.remote._places import page_of
@@ -214,7 +237,9 @@ class PlaneRecords:
             outputs=None,
             outputs_file=None,
             error=None,
-            cache_status=CacheStatus(status.cache_status) if status.cache_status in list(CacheStatus) else CacheStatus(0),
+            cache_status=CacheStatus(status.cache_status)
+            if status.cache_status in list(CacheStatus)
+            else CacheStatus(0),
         )
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from click import get_current_context
+
 from flyte.cli._commands import Group, refused
 from flyte.cli._discovery import load_tasks, near_files, python_files, task_folders
 from flyte.cli._errors import WRONG_COMMAND
@@ -211,9 +213,7 @@ class RunGroup(FolderGroup):
 @refused("--tracked", takes_value=False, why=_TRACKED)
 @refused("--tracked-strict", takes_value=False, why=_TRACKED)
 @refused("--debug", takes_value=False, why="is not there: `--local` runs the task where breakpoint() stops it.")
-@click.pass_context
 def run(
-    ctx: click.Context,
     env_vars: tuple[tuple[str, str], ...],
     labels: tuple[tuple[str, str], ...],
     is_local: bool,
@@ -237,6 +237,7 @@ def run(
         run_place=(run_project, run_domain),
         **options,
     )
+    ctx = get_current_context()
     _check(ctx, settings)
     ctx.obj = settings
 

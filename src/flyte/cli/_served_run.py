@@ -74,7 +74,13 @@ def start_served(task_name: str, start: Callable[[], Run], *, follows: bool) -> 
         raise CommandError(str(error)) from None
     is_document = invocation.output.is_document
     if not is_document or follows:
-        print(f"Created Run: {run.name}", f"URL: {run.url}", sep="\n", file=sys.stderr if is_document else None, flush=True)
+        print(
+            f"Created Run: {run.name}",
+            f"URL: {run.url}",
+            sep="\n",
+            file=sys.stderr if is_document else None,
+            flush=True,
+        )
     if follows:
         _follow(invocation, task_name, run, began)
     elif is_document:

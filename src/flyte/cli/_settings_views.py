@@ -1,4 +1,4 @@
-"""`flyte get settings` and `flyte edit settings`: what a control plane keeps for an organisation, a domain, a project."""
+"""`flyte get settings` and `flyte edit settings`: what a control plane keeps for its domains and projects."""
 
 from __future__ import annotations
 

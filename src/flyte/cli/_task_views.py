@@ -133,6 +133,8 @@ def _document(task: Any) -> dict[str, Any]:
         "project": where.project,
         "domain": where.domain,
         "org": where.org,
-        "deployed_at": deployed_at.ToDatetime(tzinfo=UTC).isoformat() if task.metadata.HasField("deployed_at") else None,
+        "deployed_at": deployed_at.ToDatetime(tzinfo=UTC).isoformat()
+        if task.metadata.HasField("deployed_at")
+        else None,
         "description": task.metadata.short_description,
     }
