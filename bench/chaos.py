@@ -1,5 +1,7 @@
 """Kills a run at random moments with `kill -9`, resumes it until it is over, and looks at what is left each time.
 
+With `--server` it is the control plane that serves the run: see `server_chaos.py`.
+
 The run (`programs/storm.py`) has nested, sync and async tasks, retries, traces, groups, cached results, and payloads
 that spill into files. Prints a line of JSON and a table; ends with 1 when a promise was broken.
 """
@@ -87,8 +89,12 @@ class Patient:
         """One more process; True when the run is over, False when the process was killed after so many seconds."""
         self.life_no += 1
         self.tally.resumes += self.life_no > 1
-        command = [sys.executable, "storm.py", str(self.actions), str(self.folder / "effects"), str(self.life_no)]
-        environment = os.environ | {"FLYTE_HOME": str(self.home)}
+        command = [sys.executable, "storm.py", str(self.actions)]
+        environment = os.environ | {
+            "FLYTE_HOME": str(self.home),
+            "STORM_EFFECTS": str(self.folder / "effects"),
+            "STORM_LIFE": str(self.life_no),
+        }
         with (self.folder / "errors").open("w+") as errors:
             process = subprocess.Popen(
                 command, cwd=PROGRAMS, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -209,10 +215,14 @@ def main() -> None:
     parser.add_argument("--actions", type=int, default=2_000, help="about how many actions a run has (default 2000)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default 1)")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="where the stores are made; not in memory")
+    parser.add_argument("--server", action="store_true", help="kill the control plane that serves the run")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder, suffix=".tmp") as folder:
-        tally = chaos(arguments.kills, arguments.actions, arguments.seed, Path(folder))
+        kill = chaos
+        if arguments.server:
+            from server_chaos import server_chaos as kill
+        tally = kill(arguments.kills, arguments.actions, arguments.seed, Path(folder))
     show(tally)
     if tally.broken:
         raise SystemExit(1)

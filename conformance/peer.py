@@ -202,6 +202,7 @@ class Peer:
             details.error_info.CopyFrom(error)
         if outputs is not None:
             run.outputs[action] = outputs
+        details.status.attempts = 1
         del details.attempts[:]
         details.attempts.add(attempt=1, phase=phase, logs_available=True)
         self._tell(run_name)
@@ -427,7 +428,7 @@ class _Runs(_Service):
 class _Data(_Service):
     async def create_upload_location(self, request: Any, ctx: Any) -> data_pb2.CreateUploadLocationResponse:
         self.peer.record(request, ctx)
-        root = request.filename_root or hashlib.md5(request.filename.encode() + request.content_md5).hexdigest()
+        root = request.filename_root or hashlib.md5(request.filename.encode()).hexdigest()
         place = f"{request.project}/{request.domain}/{root}/{request.filename}"
         scheme = "https" if self.peer._server and self.peer._server.config.is_ssl else "http"
         return data_pb2.CreateUploadLocationResponse(

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,13 +106,13 @@ class Difference:
 
     @property
     def purpose(self) -> OnPurpose | None:
-        """The entry of the table that says why; None where nothing does."""
+        """The entry of the table of this module that says why; None where nothing does."""
+        return self.purpose_of(ON_PURPOSE)
+
+    def purpose_of(self, table: Iterable[OnPurpose]) -> OnPurpose | None:
+        """The entry of a table that says why; None where nothing does."""
         return next(
-            (
-                entry
-                for entry in ON_PURPOSE
-                if re.fullmatch(entry.task, self.task) and re.fullmatch(entry.field, self.field)
-            ),
+            (entry for entry in table if re.fullmatch(entry.task, self.task) and re.fullmatch(entry.field, self.field)),
             None,
         )
 

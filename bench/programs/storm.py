@@ -1,6 +1,7 @@
-"""`storm.py N EFFECTS LIFE`: goes on with run `storm`, or starts it, with about N actions of every kind.
+"""`storm.py N`: goes on with run `storm`, or starts it, with about N actions of every kind.
 
-Every body appends the number of this process's life and the name of its action to the file EFFECTS, in one write.
+Every body appends the variable STORM_LIFE, the number of this process's life, and the name of its action to the file
+that STORM_EFFECTS names, in one write.
 Prints `running` when the run is about to begin, and `succeeded` when it is over and `root` returned the right sum.
 """
 
@@ -10,19 +11,23 @@ import asyncio
 import os
 import sys
 from datetime import timedelta
+from functools import cache
 
 import flyte
 
 ACTIONS_PER_BRANCH = 10
 BRANCHES_AT_ONCE = 20
 LARGE = 70_000
-EFFECTS, LIFE = sys.argv[2:4]
 env = flyte.TaskEnvironment(name="storm")
-effects = os.open(EFFECTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+@cache
+def effects() -> int:
+    return os.open(os.environ["STORM_EFFECTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
 def effect() -> None:
-    os.write(effects, f"{LIFE} {flyte.ctx().action.name}\n".encode())
+    os.write(effects(), f"{os.environ['STORM_LIFE']} {flyte.ctx().action.name}\n".encode())
 
 
 @flyte.trace

@@ -17,7 +17,7 @@ AMD_GPU APPLE_SILICON AsyncFunctionTaskTemplate Backoff BaseCheckpoint Cache Cac
 ConditionWebhook Cron Device DeviceClass Documentation Environment FixedRate GPU HABANA_GAUDI Image Link Neuron
 PodTemplate Resources RetryStrategy ReusePolicy Secret SecretRequest TPU TaskEnvironment TaskTemplate Timeout
 TimeoutType Trigger TriggerTime __version__ ctx custom_context get_custom_context group init init_from_config logger map
-ImageBuild build build_images
+ImageBuild build build_images current_domain current_project deploy init_from_api_key init_in_cluster init_passthrough
 new_condition rerun resume run system_logger trace version with_runcontext
 """.split()
 

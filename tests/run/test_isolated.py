@@ -634,7 +634,7 @@ def test_a_program_is_found_however_it_was_started(tmp_path: Path, how: str) -> 
 
 
 def test_secrets_of_a_killed_run_are_removed_by_the_next_one(flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flyte._controller.isolation import _folder_in_memory
+    from flyte._controller.secret_files import _folder_in_memory
     from flyte._store.secrets import SecretStore
 
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:

@@ -85,6 +85,11 @@ class TracedFunction:
         bound.arguments.update(arguments)
         return self._func(*bound.args, **bound.kwargs)
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function itself."""
+        return self._func
+
     @cached_property
     def codec(self) -> InterfaceCodec:
         """What converts its arguments and its result."""

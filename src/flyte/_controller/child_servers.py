@@ -66,11 +66,16 @@ class ForkServers:
         servers, self._servers = list(self._servers.values()), {}
         await asyncio.gather(*(server.close() for server in servers), *self._closing)
 
-    def end_unused(self, for_s: float, but: ServerSpec | None = None) -> None:
-        """Servers that have no process, and that nobody wanted for so long, are being ended; one may be left out."""
+    def end_unused(self, for_s: float, but: ServerSpec | None = None) -> bool:
+        """Servers that have no process, and that nobody wanted for so long, are being ended; one may be left out.
+
+        Returns:
+            Whether others are left.
+        """
         for spec in self._idle(for_s):
             if spec != but:
                 self._end(spec)
+        return any(spec != but for spec in self._servers)
 
     def _end_idle(self) -> None:
         # Whoever wanted one just now has not launched anything yet.

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from flyteidl2.core.literals_pb2 import KeyValuePair
 from flyteidl2.task.task_definition_pb2 import TaskDetails as TaskDetailsMessage
 from flyteidl2.task.task_definition_pb2 import TaskIdentifier, TaskSpec, TaskTrigger
 from flyteidl2.task.task_service_pb2 import DeployTaskRequest
@@ -21,6 +22,7 @@ from flyte._rpc.sessions import Session
 from flyte._rpc.settings import current_session, session_settings
 from flyte._run.remote_code import CodeRequest, place_code, source_of
 from flyte._run.remote_images import images_of
+from flyte._run.remote_spec import SEARCH_PATH_VARIABLE, search_path
 from flyte._serialization import task_spec
 from flyte._serialization.triggers import trigger_message
 from flyte.errors import DeploymentError, UnionRpcError
@@ -226,6 +228,9 @@ async def _deploy_task(
 ) -> DeployedTask:
     _check_task(task)
     spec: TaskSpec = await asyncio.to_thread(task_spec, task, context)
+    if spec.task_template.HasField("container") and (entries := search_path(context.root_dir)):
+        # Whoever runs it later has another path, and may have none of these folders.
+        spec.task_template.container.env.append(KeyValuePair(key=SEARCH_PATH_VARIABLE, value=entries))
     triggers = await asyncio.to_thread(lambda: [trigger_message(each, task.codec) for each in task.triggers])
     named = spec.task_template.id
     identifier = TaskIdentifier(

@@ -41,11 +41,19 @@ async def images_of(
         image = image_of(environment.image)
         if image is None:
             continue
+        if _is_plain(image):
+            # Its address is in every task of the environment.
+            continue
         address = _published(image)
         if address is None:
             address = await _built(session, environment, image, bakes_code=bakes_code, dry_run=dry_run)
         lookup[environment.name] = address
     return ImageCache(lookup)
+
+
+def _is_plain(image: Image) -> bool:
+    """Whether it is an address and nothing else."""
+    return not (image.extendable or image._layers or image._ref_name or image.dockerfile or image._is_cloned)
 
 
 def _published(image: Image) -> str | None:

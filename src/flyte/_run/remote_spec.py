@@ -23,6 +23,9 @@ from google.protobuf.wrappers_pb2 import BoolValue
 
 from flyte._run.options import RunOptions
 
+SEARCH_PATH_VARIABLE = "_F_SYS_PATH"
+"""Entries of `sys.path` of a task's process, relative to its code."""
+
 _SCOPES = {"global": CACHE_LOOKUP_SCOPE_GLOBAL, "project-domain": CACHE_LOOKUP_SCOPE_PROJECT_DOMAIN}
 
 
@@ -65,18 +68,20 @@ def _variables(options: RunOptions, root: Path | None) -> list[KeyValuePair]:
     }
     if options.reset_root_logger:
         own["FLYTE_RESET_ROOT_LOGGER"] = "1"
-    if root is not None and (entries := _entries_below(root)):
-        own["_F_SYS_PATH"] = ":".join(entries)
+    if entries := search_path(root):
+        own[SEARCH_PATH_VARIABLE] = entries
     for name, value in own.items():
         variables.setdefault(name, value)
     return [KeyValuePair(key=key, value=text) for key, text in variables.items()]
 
 
-def _entries_below(root: Path) -> list[str]:
-    """The entries of `sys.path` that are the root or below it, relative to it."""
+def search_path(root: Path | None) -> str:
+    """The entries of `sys.path` that are the root of the code or below it, relative to it; empty without a root."""
+    if root is None:
+        return ""
     found = []
     for entry in sys.path:
         path = Path(os.path.realpath(entry or "."))
         if path.is_relative_to(root) and path.is_dir() and "site-packages" not in path.parts:
             found.append(f"./{path.relative_to(root).as_posix()}")
-    return list(dict.fromkeys(found))
+    return ":".join(dict.fromkeys(found))

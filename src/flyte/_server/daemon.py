@@ -16,7 +16,7 @@ from typing import Any
 
 from flyte._server.instances import LOG_FILE, Instance, running_instance
 from flyte._server.settings import ServerSettings
-from flyte.errors import RuntimeSystemError, RuntimeUserError
+from flyte.errors import BaseRuntimeError, RuntimeSystemError
 
 _START_LIMIT_S = 60.0
 _LAST_LINES = 20
@@ -28,7 +28,7 @@ def start_detached(settings: ServerSettings) -> Instance:
     """A server that is ready, in a process of its own that outlives this one.
 
     Raises:
-        RuntimeUserError: it cannot be run so, as of `run_server`.
+        BaseRuntimeError: it cannot be run so; the code is that of what `run_server` raises.
         RuntimeSystemError: code `ServerFailed`; it ended before it was ready, or took too long. What it logged last is
             in the text.
     """
@@ -51,7 +51,7 @@ def start_detached(settings: ServerSettings) -> Instance:
         os.waitpid(pid, 0)
     if said and said != _READY:
         refusal = json.loads(said)
-        raise RuntimeUserError(refusal["code"], refusal["message"])
+        raise BaseRuntimeError(refusal["code"], refusal["kind"], refusal["message"])
     raise RuntimeSystemError("ServerFailed", f"the server ended before it was ready. {_last_lines(log_file, began_at)}")
 
 
@@ -67,6 +67,9 @@ def stop_server(home: Path, within_s: float) -> Instance | None:
     if not _ends(instance, within_s):
         _signal(instance, signal.SIGKILL)
         _ends(instance, _START_LIMIT_S)
+    with suppress(ChildProcessError):
+        # Where this process has started it, it also has to say that it has heard of its end.
+        os.waitpid(instance.pid, 0)
     return instance
 
 
@@ -90,8 +93,8 @@ def main(arguments: Sequence[str]) -> None:
 
     try:
         code = run_server(settings, ready, settings.home / LOG_FILE)
-    except RuntimeUserError as error:
-        os.write(telling, json.dumps({"code": error.code, "message": str(error)}).encode())
+    except BaseRuntimeError as error:
+        os.write(telling, json.dumps({"code": error.code, "kind": error.kind, "message": str(error)}).encode())
         sys.exit(2)
     sys.exit(code)
 

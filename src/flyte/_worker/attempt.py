@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flyteidl2.task.common_pb2 import Inputs, Outputs
@@ -14,6 +14,7 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 from flyte._authoring.task import TaskTemplate
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.failures import failure_of, user_traceback
+from flyte._controller.remote.attempts import Place, RemoteAttempt
 from flyte._engine.attempts import Failure
 from flyte._logging import system_logger
 from flyte._worker.bodies import memory_freed, run_body
@@ -29,15 +30,6 @@ from flyte.storage._checkpoints import reach_remote_checkpoints
 
 FAILED_TO_LOAD = 1
 """Exit code where the task could not be found or its inputs not be read: nothing of it has run."""
-
-
-@dataclass(slots=True)
-class _RunningAttempt:
-    """What `ActionScope.attempt` holds here."""
-
-    task: TaskTemplate[Any, Any, Any]
-    report: Report
-    is_over: bool = False
 
 
 def run_attempt(request: AttemptRequest) -> int:
@@ -91,11 +83,12 @@ def _run(
     report: Report,
     termination: Termination,
 ) -> Outputs:
-    attempt = _RunningAttempt(task, report)
+    attempt = RemoteAttempt(task, report, place_of(request))
+    controller = controller_of()
     scope = ActionScope(
         action_name=request.action.name,
-        controller=controller_of(request),
-        make_context=lambda scope: attempt_context(request, scope, report),
+        controller=controller,
+        make_context=lambda scope: attempt_context(request, scope),
         custom_context={pair.key: pair.value for pair in inputs.context},
         attempt=attempt,
     )
@@ -106,18 +99,36 @@ def _run(
     finally:
         attempt.is_over = True
         _open_standard_streams()
+        controller.end_blocking(attempt)
+        controller.close()
 
 
-def attempt_context(request: AttemptRequest, scope: ActionScope, report: Report) -> TaskContext:
-    """What `flyte.ctx()` is in the attempt."""
-    return TaskContext(
+def place_of(request: AttemptRequest) -> Place:
+    """Where an attempt runs, for the calls that it makes; call it before the task can change the working directory."""
+    code = request.code
+    root = code.downloaded_path if code is not None and code.downloaded_path is not None else Path.cwd()
+    return Place(
         action=request.action,
+        run_base_dir=request.run_base_dir,
+        version=request.version,
+        code=code,
+        root_dir=root,
+        image_cache=request.image_cache,
+        is_interactive=request.is_interactive,
+    )
+
+
+def attempt_context(request: AttemptRequest, scope: ActionScope) -> TaskContext:
+    """The public context of a scope of an attempt; inside a trace the action is that of the trace."""
+    is_trace = scope.action_name != request.action.name
+    return TaskContext(
+        action=request.action.new_sub_action(scope.action_name) if is_trace else request.action,
         version=request.version,
         raw_data_path=RawDataPath(path=request.raw_data_path, path_rewrite=request.path_rewrite),
         input_path=request.inputs,
         output_path=request.outputs_path,
         run_base_dir=request.run_base_dir,
-        report=report,
+        report=scope.attempt.report,
         group_data=scope.group,
         checkpoint_paths=request.checkpoints,
         code_bundle=request.code,
@@ -126,6 +137,7 @@ def attempt_context(request: AttemptRequest, scope: ActionScope, report: Report)
         interactive_mode=request.is_interactive,
         custom_context=dict(scope.custom_context),
         run_start_time=request.start_time,
+        task_action=request.action if is_trace else None,
         _attempt_number=request.attempt_number,
     )
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-from flyteidl2.core.execution_pb2 import ContainerError, ErrorDocument, ExecutionError
+from flyteidl2.core.execution_pb2 import ErrorDocument
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 from google.protobuf.message import DecodeError
 
+from flyte._controller.error_documents import error_document, failure_in
 from flyte._engine.attempts import Failure
-from flyte.errors import ErrorKind, RuntimeSystemError, StorageError
+from flyte.errors import RuntimeSystemError, StorageError
 from flyte.storage._addresses import absolute, is_remote, join, local_path
 from flyte.storage._backend import backend_of
 from flyte.storage._flushing import flushed, wait_until_flushed
 
 OUTPUTS_FILE = "outputs.pb"
 ERROR_FILE = "error.pb"
-
-_MESSAGE_LIMIT_CHARACTERS = 32_768
-_ORIGINS: dict[ErrorKind, ExecutionError.ErrorKind] = {"user": ExecutionError.USER, "system": ExecutionError.SYSTEM}
 
 
 def load_inputs(address: str) -> Inputs:
@@ -87,13 +85,7 @@ def write_error(outputs_path: str, failure: Failure) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    error = ContainerError(
-        code=_text(failure.code),
-        message=_text(failure.message),
-        kind=ContainerError.RECOVERABLE if failure.recoverable else ContainerError.NON_RECOVERABLE,
-        origin=_ORIGINS.get(failure.kind, ExecutionError.UNKNOWN),
-    )
-    _write(outputs_path, ERROR_FILE, ErrorDocument(error=error).SerializeToString(deterministic=True))
+    _write(outputs_path, ERROR_FILE, error_document(failure).SerializeToString(deterministic=True))
     _delete(_address(outputs_path, OUTPUTS_FILE))
 
 
@@ -109,19 +101,9 @@ def load_failure(outputs_path: str) -> Failure | None:
     if backend.find(address) is None:
         return None
     try:
-        error = ErrorDocument.FromString(backend.read(address)).error
+        return failure_in(ErrorDocument.FromString(backend.read(address)))
     except DecodeError as wrong:
         raise RuntimeSystemError("ErrorUnreadable", f"{address} holds no error: it was truncated.") from wrong
-    kind: ErrorKind = next((kind for kind, origin in _ORIGINS.items() if origin == error.origin), "unknown")
-    return Failure(error.code, kind, error.message, error.kind == ContainerError.RECOVERABLE, worker="user")
-
-
-def _text(text: str) -> str:
-    """The text as a message may have it: in Unicode, and not longer than somebody reads."""
-    if len(text) > _MESSAGE_LIMIT_CHARACTERS:
-        half = _MESSAGE_LIMIT_CHARACTERS // 2
-        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _address(outputs_path: str, name: str) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
-from flyte._forks.wire import receive
+from flyte._forks.wire import read_written
 
 NAME = "flyte_foreign_attempts"
 """The module that this file is, in such an interpreter."""
@@ -108,12 +107,8 @@ def preload(_: str) -> None:
 
 
 def attempt(descriptor: int) -> None:
-    """Runs `a0` with the arguments and the variables that come by a socket, and ends the process as that does."""
-    with socket.socket(fileno=descriptor) as connection:
-        try:
-            request, _ = receive(connection)
-        except EOFError:
-            return
+    """Runs `a0` with the arguments and the variables of a message, and ends the process as that does."""
+    request = read_written(descriptor)
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = ["a0", *request["arguments"]]

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from flyte._bundle.module_loading import module_below
 from flyte._forks.client import ForkServer, Launched
 from flyte._forks.spawning import Spawned, SpawnServer
-from flyte._forks.wire import receive, send
+from flyte._forks.wire import read_written, receive, send, written
 from flyte._logging import read_log_levels
 
 # What every attempt needs, loaded before processes are forked.
@@ -44,24 +46,28 @@ def preload(text: str) -> None:
 
 
 def attempt(descriptor: int) -> None:
-    """Runs `a0` with the arguments and the variables that come by a socket, and ends the process as that does.
+    """Runs `a0` with the arguments and the variables of a message, and ends the process as that does.
 
-    A request without arguments is for a worker, which runs the attempts that come by the socket from then on.
+    A file holds the message of an attempt. A socket is that of a worker, which gets its variables by it, and then runs
+    the attempts that come.
     """
-    connection = socket.socket(fileno=descriptor)
-    try:
-        request, _ = receive(connection)
-    except EOFError:
+    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        connection = socket.socket(fileno=descriptor)
+        with suppress(EOFError):
+            message, _ = receive(connection)
+            _set_variables(message["environment"])
+            serve(connection)
         return
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    read_log_levels()
-    if "arguments" not in request:
-        serve(connection)
-        return
-    connection.close()
-    sys.argv = ["a0", *request["arguments"]]
+    message = read_written(descriptor)
+    _set_variables(message["environment"])
+    sys.argv = ["a0", *message["arguments"]]
     main()
+
+
+def _set_variables(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    read_log_levels()
 
 
 def launch_attempt(
@@ -79,12 +85,15 @@ def launch_attempt(
         environment: All its variables.
         folder: Its working directory.
         streams: Descriptors of its standard output and error; default the server's.
+
+    Raises:
+        OSError: there can be no more files.
     """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        launched = server.launch((theirs.fileno(), *streams), folder)
-        send(ours, {"arguments": list(arguments), "environment": dict(environment)})
-    return launched
+    message = written({"arguments": list(arguments), "environment": dict(environment)})
+    try:
+        return server.launch((message, *streams), folder)
+    finally:
+        os.close(message)
 
 
 def launch_worker(

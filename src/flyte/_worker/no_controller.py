@@ -10,14 +10,7 @@ from flyte.errors import RuntimeSystemError
 
 
 class NoController:
-    """Refuses what only a control plane can do: calls of tasks, traces and conditions.
-
-    Args:
-        endpoint: Of the control plane that the caller named; None where it named none.
-    """
-
-    def __init__(self, endpoint: str | None) -> None:
-        self._endpoint = endpoint
+    """Refuses what only a control plane can do: calls of tasks, traces and conditions."""
 
     @property
     def output(self) -> Any:
@@ -47,8 +40,14 @@ class NoController:
         self._refuse("a condition was asked")
 
     def _refuse(self, what: str) -> NoReturn:
-        where = f"this release has no client for the one at {self._endpoint}" if self._endpoint else "none was named"
         raise RuntimeSystemError(
             "NoControlPlane",
-            f"{what}, which needs a control plane, and {where}. Run the task with `flyte run --local`.",
+            f"{what}, which needs a control plane, and none was named (_U_EP_OVERRIDE). Run the task with "
+            "`flyte run --local`.",
         )
+
+    def end_blocking(self, attempt: Any) -> None:
+        """Nothing was called, so nothing goes on."""
+
+    def close(self) -> None:
+        """Nothing was opened."""

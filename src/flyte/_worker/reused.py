@@ -32,13 +32,14 @@ from weakref import WeakSet
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 from flyte._authoring.task import TaskTemplate
-from flyte._context import ActionScope, current_scope, enter_scope
+from flyte._context import ActionScope, Controller, current_scope, enter_scope
 from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._controller.limits import check_inline_size
 from flyte._controller.log_writing import LogWriter
+from flyte._controller.remote import RemoteAttempt, RemoteController
 from flyte._forks.wire import LENGTH_BYTES, framed, length_of
 from flyte._logging import stream_handlers
-from flyte._worker.attempt import FAILED_TO_LOAD, attempt_context, failure_in, save_report
+from flyte._worker.attempt import FAILED_TO_LOAD, attempt_context, failure_in, place_of, save_report
 from flyte._worker.code import load_task
 from flyte._worker.controllers import controller_of
 from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs_meanwhile
@@ -56,17 +57,26 @@ _MOST_THREADS = 1000
 _LEFTOVERS_S = 1.0
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)
-class _Attempt:
-    """What `ActionScope.attempt` holds here."""
+@dataclass(eq=False, slots=True, weakref_slot=True, kw_only=True)
+class _Attempt(RemoteAttempt):
+    """An attempt among others of this process."""
 
-    task: TaskTemplate[Any, Any, Any]
-    report: Report
     log: LogWriter
-    is_over: bool = False
     in_thread: bool = False
     loop_tasks: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet)
     lock: Lock = field(default_factory=Lock)
+
+    def inside_trace(self, name: str) -> _Attempt:
+        """This attempt as the code of a trace sees it; what that prints is the attempt's."""
+        return _Attempt(
+            task=self.task,
+            report=self.report,
+            place=self.place,
+            trace_of=name,
+            log=self.log,
+            loop_tasks=self.loop_tasks,
+            lock=self.lock,
+        )
 
 
 def serve(connection: socket.socket) -> None:
@@ -84,6 +94,7 @@ class _Worker:
     """The attempts of this process. Lives on its event loop."""
 
     def __init__(self) -> None:
+        self._controller = controller_of()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._attempts: dict[int, _Attempt] = {}
         self._loaded: dict[tuple[Any, ...], tuple[TaskTemplate[Any, Any, Any], CodeBundle | None]] = {}
@@ -149,9 +160,11 @@ class _Worker:
             log.write(failure.traceback or "")
             write_error(request.outputs_path, failure)
             return FAILED_TO_LOAD
-        attempt = self._attempts[number] = _Attempt(task, Report(request.action.name), log)
+        attempt = self._attempts[number] = _Attempt(
+            task=task, report=Report(request.action.name), place=place_of(request), log=log
+        )
         context = copy_context()
-        context.run(enter_scope, _scope(request, inputs, attempt))
+        context.run(enter_scope, _scope(request, inputs, attempt, self._controller))
         body = asyncio.get_running_loop().create_task(self._body(task, inputs, attempt), context=context)
         try:
             outputs = await body
@@ -167,9 +180,15 @@ class _Worker:
         finally:
             attempt.is_over = True
             await _end_leftovers(attempt)
+            await self._end_calls(attempt)
         save_report(attempt.report, task, request)
         await write_outputs_meanwhile(request.outputs_path, outputs)
         return 0
+
+    async def _end_calls(self, attempt: _Attempt) -> None:
+        controller = self._controller
+        if isinstance(controller, RemoteController) and controller.is_used:
+            await controller.loop.run_from_loop(controller.end(attempt))
 
     def _load(self, request: AttemptRequest) -> tuple[TaskTemplate[Any, Any, Any], AttemptRequest]:
         code = request.code
@@ -203,11 +222,11 @@ class _Worker:
         return outputs
 
 
-def _scope(request: AttemptRequest, inputs: Inputs, attempt: _Attempt) -> ActionScope:
+def _scope(request: AttemptRequest, inputs: Inputs, attempt: _Attempt, controller: Controller) -> ActionScope:
     return ActionScope(
         action_name=request.action.name,
-        controller=controller_of(request),
-        make_context=lambda scope: attempt_context(request, scope, attempt.report),
+        controller=controller,
+        make_context=lambda scope: attempt_context(request, scope),
         custom_context={pair.key: pair.value for pair in inputs.context},
         attempt=attempt,
     )

@@ -132,7 +132,7 @@ class Project(Document):
                 messages.ListProjectsRequest(
                     limit=request.limit,
                     token=request.token,
-                    filters=filters or "",
+                    filters=filters or f"eq(state, {_STATES['archived' if archived else 'active']})",
                     sort_by=order,
                     org=session.org,
                 )

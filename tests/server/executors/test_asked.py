@@ -239,7 +239,7 @@ async def test_an_environment_without_flyte_is_no_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", ["0.9.1", "2", "2.1.0 --index-url x", "3.0.0", ""])
 def test_only_official_releases_are_installed_on_demand(tmp_path: Path, version: str) -> None:
     with pytest.raises(ImageBuildError, match="releases 2.x"):
-        ensure_official(tmp_path, version)
+        ensure_official(tmp_path, version, (3, 11))
     assert not (tmp_path / "images").exists()
 
 

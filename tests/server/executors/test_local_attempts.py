@@ -65,7 +65,7 @@ def told() -> str:
     assert told[6:12] == ["task", "run", "localhost:30080", "1", "token", "None"]
     assert told[12:14] == [str([module]), "2026-01-02 03:04:05+00:00"]
     assert told[14:] == [order.checkpoint_path, order.prev_checkpoint]
-    assert not (Path(order.outputs_path) / "work").exists()
+    await eventually(lambda: not (Path(order.outputs_path) / "work").exists())
 
 
 async def test_what_an_attempt_leaves_in_its_folder_stays(served: Served) -> None:
@@ -306,6 +306,22 @@ def parent() -> int:
     assert await value(executor, served.order(spec("parent"))) != server
 
 
+async def test_fork_servers_that_nobody_wants_end_after_a_release(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flyte._server.executors.servers.KEPT_UNUSED_S", -0.9)
+    # Variables that an interpreter reads when it starts take a server of their own.
+    code = "@env.task\ndef parent() -> int:\n    return os.getppid()\n"
+    environment = "flyte.TaskEnvironment('e', env_vars={'PYTHONHASHSEED': '1'})"
+    spec, other, executor = served.specs(code)("parent"), served.specs(code, environment)("parent"), served.executor()
+    plain = await value(executor, served.order(spec))
+    order = served.order(other)
+    released = await value(executor, order)
+    executor.release(order.spec_digest)
+    await eventually(lambda: not runs(released))
+    assert await value(executor, served.order(spec)) == plain
+
+
 async def test_an_attempt_that_uses_more_than_its_limit_is_ended(served: Served) -> None:
     spec = served.specs(
         """
@@ -339,12 +355,28 @@ async def test_no_image_is_told_with_what_to_do(served: Served) -> None:
     assert (found.code, found.recoverable) == ("ImagePullBackOff", False)
     assert "registry.example/nothing:1" in found.message
     assert "--image" in found.message
-    spec.task_template.container.image = ""
+    spec.task_template.container.image = "two words"
     assert (await failure(executor, served.order(spec))).code == "InvalidImageName"
     spec.task_template.container.image = "venv:0123456789"
     gone = await failure(executor, served.order(spec))
     assert gone.code == "ImagePullBackOff"
     assert "is not on this machine" in gone.message
+
+
+async def test_a_task_without_an_image_runs_in_the_interpreter_of_the_server(served: Served) -> None:
+    spec = served.specs(
+        "@env.task\ndef told() -> str:\n    return sys.executable\n", "flyte.TaskEnvironment('e', image=None)"
+    )("told")
+    assert spec.task_template.container.image == ""
+    assert await value(served.executor(), served.order(spec)) == sys.executable
+
+
+async def test_a_release_that_cannot_be_installed_is_told(served: Served) -> None:
+    spec = served.specs("@env.task\ndef fine() -> int:\n    return 1\n")("fine")
+    spec.task_template.metadata.runtime.version = "1.9.0"
+    found = await failure(served.executor(), served.order(spec))
+    assert found.code == "ImagePullBackOff"
+    assert "flyte 1.9.0" in found.message
 
 
 async def test_a_program_of_its_own_is_refused(served: Served) -> None:

@@ -83,6 +83,36 @@ def tidy(folder: Path, code: Path | None) -> None:
             folder.rmdir()
 
 
+class Tidying:
+    """Tidies working directories on a thread: where much is flushed, deleting takes the disk milliseconds."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Path, Path | None]] = []
+        self._tidying: asyncio.Task[None] | None = None
+
+    def later(self, folder: Path, code: Path | None) -> None:
+        """It is tidied up soon."""
+        self._waiting.append((folder, code))
+        if self._tidying is None:
+            self._tidying = asyncio.ensure_future(self._tidy())
+
+    async def close(self) -> None:
+        """Nothing waits any more."""
+        if self._tidying is not None:
+            await asyncio.wait([self._tidying])
+
+    async def _tidy(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            await asyncio.to_thread(_tidy_all, batch)
+        self._tidying = None
+
+
+def _tidy_all(batch: list[tuple[Path, Path | None]]) -> None:
+    for folder, code in batch:
+        tidy(folder, code)
+
+
 def value_of(arguments: tuple[str, ...], option: str) -> str | None:
     """What an option has as its value; None where it is not there, or belongs to what follows the resolver."""
     for name, value in pairwise(arguments):

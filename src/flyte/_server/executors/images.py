@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,9 +17,11 @@ from pathlib import Path
 from flyteidl2.core.tasks_pb2 import RuntimeMetadata
 from flyteidl2.task.task_definition_pb2 import TaskSpec
 
+from flyte._authoring.image import Image
 from flyte._image.building import find_environment
 from flyte._image.environment import SCHEME, Environment, running_environment
 from flyte._image.processes import stopped_by
+from flyte._image.venv import ensure_environment
 from flyte._logging import system_logger
 from flyte._server.executors.containers import TaskProcess
 from flyte._server.executors.official import ensure_official
@@ -26,15 +29,17 @@ from flyte._server.executors.refused import IMAGE_PULL_BACK_OFF, INVALID_IMAGE_N
 from flyte._version import __version__
 from flyte.errors import ImageBuildError
 
-DEFAULT_IMAGES = "ghcr.io/flyteorg/flyte:*"
+_DEFAULT = re.compile(r"ghcr\.io/flyteorg/flyte:py(?P<major>\d+)\.(?P<minor>\d+)-v[^:/@]+")
+"""The images of tasks that name none: Python, and a release."""
 
 _PROBE = """
-import importlib.util, json, os, sys
+import importlib.metadata, importlib.util, json, os, sys
 found = importlib.util.find_spec("flyte")
 folders = list(found.submodule_search_locations or ()) if found else []
 has = lambda *parts: any(os.path.exists(os.path.join(folder, *parts)) for folder in folders)
 ours, official = has("_worker", "forked.py"), has("_bin", "runtime.py")
-print(json.dumps({"kind": "ours" if ours else "official" if official else "none"}))
+kind = "ours" if ours else "official" if official else "none"
+print(json.dumps({"kind": kind, "version": importlib.metadata.version("flyte") if folders else ""}))
 """
 _PROBE_LIMIT_S = 60.0
 
@@ -150,19 +155,26 @@ class Images:
         return software
 
     def _found(self, image: str, official_version: str) -> Software:
-        if not image or any(character.isspace() or not character.isprintable() for character in image):
+        if any(character.isspace() or not character.isprintable() for character in image):
             raise UnrunnableError(INVALID_IMAGE_NAME, f"{image!r} is no name of an image. {_how_to_map(image)}")
         if (python := self._mapping.find(image)) is not None:
             return _probed(python, image)
-        if not fnmatchcase(image, DEFAULT_IMAGES):
+        default = _DEFAULT.fullmatch(image)
+        if image and default is None:
             return self._built(image)
-        if not official_version:
-            return Software(running_environment())
+        version = sys.version_info[:2] if default is None else (int(default["major"]), int(default["minor"]))
         try:
-            folder = ensure_official(self._home, official_version)
-        except ImageBuildError as error:
+            if official_version:
+                return _probed(_python_of(ensure_official(self._home, official_version, version)), image)
+            return Software(self._plain(version))
+        except (ImageBuildError, ValueError) as error:
             raise _not_there(image, str(error)) from error
-        return _probed(_python_of(folder), image)
+
+    def _plain(self, version: tuple[int, int]) -> Environment:
+        """This package under that version of Python."""
+        if version == sys.version_info[:2]:
+            return running_environment()
+        return ensure_environment(Image.from_debian_base(python_version=version), home=self._home)
 
     def _built(self, image: str) -> Software:
         try:
@@ -194,9 +206,13 @@ def _probed(python: Path, image: str) -> Software:
             timeout=_PROBE_LIMIT_S,
             stdin=subprocess.DEVNULL,
         )
-        kind = json.loads(ended.stdout)["kind"] if ended.returncode == 0 else ended.stderr.strip()[-500:]
+        told = json.loads(ended.stdout) if ended.returncode == 0 else {"kind": ended.stderr.strip()[-500:]}
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise _not_there(image, f"{python} cannot be run: {error}.") from error
+    kind = told["kind"]
+    if kind == "ours" and told["version"] != __version__:
+        reason = f"{python}, which stands for it, has flyte {told['version']}: install {__version__} there, as here."
+        raise _not_there(image, reason)
     if kind not in ("ours", "official"):
         said = "it has no flyte" if kind == "none" else kind
         raise _not_there(image, f"{python}, which stands for it, cannot run tasks: {said}.")

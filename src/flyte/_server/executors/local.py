@@ -15,7 +15,7 @@ from flyte._controller.log_files import log_path
 from flyte._forks.client import LaunchFailedError
 from flyte._logging import system_logger
 from flyte._server.executors.capacity import machine_capacity, memory_limit
-from flyte._server.executors.code import Code, SharedCode, link_code, tidy
+from flyte._server.executors.code import Code, SharedCode, Tidying, link_code
 from flyte._server.executors.command import (
     ControlPlane,
     attempt_variables,
@@ -80,6 +80,7 @@ class LocalExecutor:
         self._capacity = settings.capacity or machine_capacity()
         self._images = Images(self._home, settings.images)
         self._code = SharedCode(self._home)
+        self._tidying = Tidying()
         self._secrets = Secrets(settings.secrets)
         self._servers = AttemptServers(inherited_variables())
         self._memory = MemoryWatch()
@@ -162,6 +163,7 @@ class LocalExecutor:
         await self._images.close()
         await self._code.close()
         await self._memory.close()
+        await self._tidying.close()
         self._secrets.close()
 
     async def _plan(self, order: AttemptOrder) -> _Plan:
@@ -204,7 +206,7 @@ class LocalExecutor:
             ended = await run_process(server, launch, self._memory, started)
         finally:
             if fresh is not None:
-                tidy(fresh, plan.code.folder)
+                self._tidying.later(fresh, plan.code.folder)
         if ended.log_failure is not None:
             system_logger.warning("the log of %s is not whole: %s", launch.log, ended.log_failure)
         return await _end(order, plan, ended)

@@ -20,8 +20,11 @@ _DONE = ".complete"
 _SAID_CHARACTERS = 2000
 
 
-def ensure_official(home: Path, version: str) -> Path:
+def ensure_official(home: Path, version: str, python_version: tuple[int, int]) -> Path:
     """The folder of an environment with that release, made now unless it is there. Blocks; safe from any process.
+
+    Args:
+        python_version: Of the interpreter; where it is not that of this one, uv has to find one.
 
     Raises:
         ImageBuildError: it is no release that can be installed, or installing it failed; nothing of it stays.
@@ -30,7 +33,9 @@ def ensure_official(home: Path, version: str) -> Path:
         raise ImageBuildError(
             f"the task was made by flyte {version}, and only releases 2.x are installed on demand, in numbers alone."
         )
-    key = f"official-{version}"
+    is_other = python_version != sys.version_info[:2]
+    python = "{}.{}".format(*python_version) if is_other else sys.executable
+    key = f"official-{version}-py{python}" if is_other else f"official-{version}"
     folder = home.absolute() / FOLDER / key
     if (folder / _DONE).exists():
         return folder
@@ -40,7 +45,7 @@ def ensure_official(home: Path, version: str) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         system_logger.info("installing flyte %s, which a client uses, into %s", version, folder)
         try:
-            _fill(folder, version)
+            _fill(folder, version, python)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -48,13 +53,13 @@ def ensure_official(home: Path, version: str) -> Path:
     return folder
 
 
-def _fill(folder: Path, version: str) -> None:
+def _fill(folder: Path, version: str, python: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     variables = building_variables({})
     uv = uv_program()
     requirement = f"flyte=={version}"
     commands: tuple[list[str | Path], ...] = (
-        [uv, "venv", "--no-config", "--no-project", "--python", sys.executable, folder],
+        [uv, "venv", "--no-config", "--no-project", "--python", python, folder],
         [uv, "pip", "install", "--no-config", "--python", folder / "bin" / "python", requirement],
     )
     for command in commands:

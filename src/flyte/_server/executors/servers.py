@@ -43,6 +43,7 @@ class AttemptServers:
         self._servers = ForkServers()
         self._seen: dict[ServerSpec, bool] = {}
         self._loading: dict[ServerSpec, asyncio.Task[Server]] = {}
+        self._ending: asyncio.TimerHandle | None = None
         self._plain = self._plain_spec(Software(running_environment()), {})
 
     async def warm(self) -> None:
@@ -89,11 +90,19 @@ class AttemptServers:
 
     def release(self) -> None:
         """Something is not wanted for now: servers that nobody wants for some time from now end."""
-        loop = asyncio.get_running_loop()
-        loop.call_later(KEPT_UNUSED_S + 1, self._servers.end_unused, KEPT_UNUSED_S, self._plain)
+        if self._ending is None:
+            loop = asyncio.get_running_loop()
+            self._ending = loop.call_later(KEPT_UNUSED_S + 1, self._end_unused)
+
+    def _end_unused(self) -> None:
+        self._ending = None
+        if self._servers.end_unused(KEPT_UNUSED_S, self._plain):
+            self.release()
 
     async def close(self) -> None:
         """No server is left, and nothing that one has forked."""
+        if self._ending is not None:
+            self._ending.cancel()
         for loading in self._loading.values():
             loading.cancel()
         await self._servers.close()
