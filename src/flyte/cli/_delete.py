@@ -84,6 +84,18 @@ def delete_trigger(name: str, task_name: str) -> None:
     note(f"Trigger {name} of task {task_name} is deleted.")
 
 
+@delete.command(cls=Command, name="token")
+@click.argument("name", metavar="NAME")
+def delete_token(name: str) -> None:
+    """End a token: it lets nobody use the server of this home any more, from now on."""
+    from flyte._server.tokens import TokenStore
+    from flyte.cli._terminal import note
+    from flyte.config import home
+
+    TokenStore(home()).delete(name)
+    note(f"Token {name} is deleted.")
+
+
 @delete.command(cls=Command, name="local-cache")
 def delete_local_cache() -> None:
     """Delete all results kept for later calls, without asking: `flyte delete cache --all --yes`."""

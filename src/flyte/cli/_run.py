@@ -23,6 +23,7 @@ _SERVED_ALONE = {
     "queue": "--queue",
     "max_action_concurrency": "--max-action-concurrency",
     "service_account": "--service-account",
+    "images": "--image",
     "adds_root": "--no-sync-local-sys-paths",
 }
 """What a local run has no use for."""
@@ -257,7 +258,9 @@ def _check(ctx: click.Context, settings: RunSettings) -> None:
             if getattr(settings, name) != getattr(defaults, name):
                 raise click.UsageError(f"{option} concerns runs on a control plane: leave it out with --local.", ctx)
         if settings.copy_style is not None and not settings.isolated:
-            raise click.UsageError("--copy-style is of no use with --local alone, which bundles no code.", ctx)
+            raise click.UsageError(
+                "--copy-style is of use with --isolated alone, of local runs: any other bundles no code.", ctx
+            )
     elif settings.copy_style == "none" and settings.version is None:
         raise click.UsageError(
             "--copy-style none sends no code, so nothing says which version the images hold: give --version.", ctx

@@ -32,14 +32,13 @@ def served_runner(settings: RunSettings) -> Runner:
     """
     from flyte._run import with_runcontext
 
-    connect(settings.project, settings.domain, settings.root_dir, settings.images)
     invocation = current_invocation()
     variables = dict(settings.env_vars)
     if not settings.adds_root:
         variables.setdefault("_F_SYS_PATH", "")
     project, domain = settings.run_place
     try:
-        return with_runcontext(
+        runner = with_runcontext(
             mode="remote",
             name=settings.name,
             version=settings.version,
@@ -57,6 +56,9 @@ def served_runner(settings: RunSettings) -> Runner:
         )
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from None
+    # Last: a command that is wrong starts no control plane.
+    connect(settings.project, settings.domain, settings.root_dir, settings.images)
+    return runner
 
 
 def start_served(task_name: str, start: Callable[[], Run], *, follows: bool) -> None:

@@ -56,15 +56,17 @@ def update_project(
 @update.command(cls=Command, name="trigger")
 @click.argument("name")
 @click.argument("task_name", metavar="TASK")
-@click.option("--activate/--deactivate", "is_active", required=True, default=None, help="Whether it fires by itself.")
+@click.option("--activate/--deactivate", "is_active", default=None, help="Whether it fires by itself; required.")
 @place_options
-def update_trigger(name: str, task_name: str, is_active: bool) -> None:
+def update_trigger(name: str, task_name: str, is_active: bool | None) -> None:
     """Let a trigger fire by itself, or no more."""
     from flyte.cli._documents import print_document
     from flyte.cli._plane import connect
     from flyte.cli._trigger_views import known_trigger
     from flyte.remote import Trigger
 
+    if is_active is None:
+        raise click.UsageError("say what to change: --activate or --deactivate.")
     connect()
     with known_trigger(name, task_name):
         Trigger.update(name, task_name, is_active)

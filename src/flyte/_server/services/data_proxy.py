@@ -102,7 +102,8 @@ class DataProxyService:
             with store_errors(path):
                 if not path.is_file():
                     write_atomically(path, data)
-            return inputs_hash(request.inputs)
+            # Without inputs there is nothing to hash, and a hash must not be empty.
+            return inputs_hash(request.inputs) or "none"
 
         response = UploadInputsResponse()
         response.offloaded_input_data.inputs_hash = await asyncio.to_thread(write)
