@@ -6,7 +6,7 @@ Arguments: the endpoint.
 import asyncio
 import sys
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import flyte
 import flyte.remote
 from flyte.io import Dir, File
 
-WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 env = flyte.TaskEnvironment(
     name="digits",
     image="python:3.11",

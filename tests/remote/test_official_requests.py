@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from conformance import requests
+from conformance import client_requests as requests
 
 official = pytest.mark.skipif("FLYTE_OFFICIAL_PYTHON" not in os.environ, reason="FLYTE_OFFICIAL_PYTHON is not set")
 

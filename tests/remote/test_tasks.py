@@ -152,9 +152,11 @@ async def test_inside_a_task_a_deployed_one_goes_to_the_controller(deployed: Pee
     calls: list[Any] = []
 
     class Controller:
-        async def submit(self, scope: ActionScope, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-            calls.append((task.name, task.deployed.task_id.version, args, kwargs))
-            return int(task.codec.decode_inputs(task.codec.encode_inputs(kwargs))["x"])
+        async def submit_spec(
+            self, scope: Any, spec: Any, codec: Any, limited: Any, args: Any, kwargs: Any, queue: str
+        ) -> int:
+            calls.append((limited.name, spec.task_template.id.version, args, kwargs, queue))
+            return int(codec.decode_inputs(codec.encode_inputs(kwargs))["x"])
 
     controller: Any = Controller()
     token = enter_scope(ActionScope("a0", controller, lambda scope: NULL_TASK_CONTEXT))
@@ -162,7 +164,17 @@ async def test_inside_a_task_a_deployed_one_goes_to_the_controller(deployed: Pee
         assert await Task.get("digits.double", version="v1")(x=3) == 3
     finally:
         leave_scope(token)
-    assert calls == [("digits.double", "v1", (), {"x": 3})]
+    assert calls == [("digits.double", "v1", (), {"x": 3}, "")]
+
+
+async def test_a_local_run_cannot_call_a_deployed_task(deployed: Peer) -> None:
+    controller: Any = object()
+    token = enter_scope(ActionScope("a0", controller, lambda scope: NULL_TASK_CONTEXT))
+    try:
+        with pytest.raises(RemoteTaskUsageError, match="local run"):
+            await Task.get("digits.double", version="v1")(x=3)
+    finally:
+        leave_scope(token)
 
 
 def test_tasks_are_listed(deployed: Peer) -> None:

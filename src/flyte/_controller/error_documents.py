@@ -23,7 +23,7 @@ def error_document(failure: Failure) -> ErrorDocument:
     )
 
 
-def failure_in(document: ErrorDocument) -> Failure:
+def failure_of_document(document: ErrorDocument) -> Failure:
     """The failure that such a file tells of."""
     error = document.error
     kind: ErrorKind = next((kind for kind, origin in _ORIGINS.items() if origin == error.origin), "unknown")

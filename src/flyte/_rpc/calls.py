@@ -19,7 +19,7 @@ from flyte._rpc.tokens import Credentials
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_NOT_TWICE = frozenset({"CreateProject", "CreateRun", "SignalEvent", "ReportActions"})
+_NOT_TWICE = frozenset({"CreateProject", "CreateRun", "SignalEvent"})
 """Calls that are not made again where the first may have arrived: a second would fail, or do it twice."""
 
 

@@ -62,8 +62,34 @@ def use_session_settings(settings: SessionSettings | None) -> None:
 
 
 def session_settings() -> SessionSettings | None:
-    """How the control plane in force is reached; None without one."""
-    return _settings
+    """How the control plane in force is reached; None without one.
+
+    Where none was chosen, it is the one that has started this process.
+    """
+    return _settings or settings_of_environment()
+
+
+def settings_of_environment() -> SessionSettings | None:
+    """How a process that a control plane started reaches that one; None where none did."""
+    address = os.environ.get("_U_EP_OVERRIDE")
+    if not address or not os.environ.get("_U_RUN_BASE"):
+        return None
+    from flyte._rpc.endpoints import Endpoint
+
+    insecure = "localhost" in address or "docker" in address or is_set("_U_INSECURE")
+    return SessionSettings(
+        endpoint=Endpoint.parse(address, insecure=insecure),
+        org=os.environ.get("_U_ORG_NAME") or None,
+        project=os.environ.get("FLYTE_INTERNAL_EXECUTION_PROJECT") or None,
+        domain=os.environ.get("FLYTE_INTERNAL_EXECUTION_DOMAIN") or None,
+        token=os.environ.get("_UNION_EAGER_API_KEY") or None,
+        insecure_skip_verify=not insecure and is_set("_U_INSECURE_SKIP_VERIFY"),
+    )
+
+
+def is_set(variable: str) -> bool:
+    """Whether an environment variable says yes."""
+    return os.environ.get(variable, "").lower() not in ("", "0", "false", "no")
 
 
 def current_session() -> Session:
@@ -73,7 +99,7 @@ def current_session() -> Session:
         InitializationError: code `ClientNotInitializedError`; there is none.
     """
     global _session, _owner_pid
-    settings = _settings
+    settings = session_settings()
     if settings is None:
         raise InitializationError(
             "ClientNotInitializedError",

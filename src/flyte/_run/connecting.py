@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from flyte._rpc.endpoints import Endpoint
-from flyte._rpc.settings import SessionSettings
+from flyte._rpc.settings import SessionSettings, is_set
 from flyte._rpc.tokens import check_api_key
 from flyte.config._config import AuthType
 from flyte.errors import InitializationError
@@ -122,7 +122,7 @@ def cluster_settings(endpoint: str | None, api_key: str | None, *, insecure: boo
             "no control plane is known: give endpoint=..., or set _U_EP_OVERRIDE or FLYTE_ADMIN_ENDPOINT.",
         )
     settings: dict[str, Any] = {"endpoint": found, "insecure": insecure or _is_insecure(found)}
-    if _is_set("_U_INSECURE_SKIP_VERIFY") and not settings["insecure"]:
+    if is_set("_U_INSECURE_SKIP_VERIFY") and not settings["insecure"]:
         settings["insecure_skip_verify"] = True
     if api_key is None and not os.environ.get("FLYTE_AUTH_TYPE"):
         api_key = next((key for name in _IN_CLUSTER_KEYS if (key := os.environ.get(name))), None)
@@ -132,11 +132,7 @@ def cluster_settings(endpoint: str | None, api_key: str | None, *, insecure: boo
 
 
 def _is_insecure(endpoint: str) -> bool:
-    return _is_set("_U_INSECURE") or "localhost" in endpoint or "docker" in endpoint
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").lower() not in ("", "0", "false", "no")
+    return is_set("_U_INSECURE") or "localhost" in endpoint or "docker" in endpoint
 
 
 def _check_no_endpoint(given: ServerSettings) -> None:

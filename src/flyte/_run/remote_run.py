@@ -19,6 +19,7 @@ from flyteidl2.workflow.run_definition_pb2 import Action
 from flyteidl2.workflow.run_definition_pb2 import Run as RunMessage
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, GetRunDetailsRequest
 
+from flyte._authoring.image_cache import ImageCache
 from flyte._authoring.task import TaskTemplate
 from flyte._controller.limits import check_inline_size
 from flyte._logging import system_logger
@@ -123,7 +124,7 @@ async def create_run(session: Session, options: RunOptions, target: Target, inpu
     """
     # Named here: a request that may have arrived can be told from one that did not.
     identifier = run_id(session, options.name or random_run_name(), options.project, options.domain)
-    offloaded = await _upload_inputs(session, identifier, target, inputs, options)
+    offloaded = await upload_inputs(session, identifier, target, inputs, options)
     request = CreateRunRequest(run_id=identifier, offloaded_input_data=offloaded, run_spec=spec, **target.task)
     if options.run_start_time is not None:
         request.run_start_time.FromDatetime(options.run_start_time)
@@ -143,11 +144,11 @@ async def target_of(session: Session, options: RunOptions, task: Any) -> Target:
         task = await task.fetch.aio()
     if isinstance(task, TaskDetails):
         which = {"task_spec": task.pb2.spec} if task.overridden else {"task_id": task.pb2.task_id}
-        return Target(which, task.template.codec, queue=task.queue)
+        return Target(which, task.codec, queue=task.queue)
     if isinstance(task, TriggerDetails):
         return await _trigger_target(task)
     if isinstance(task, TaskTemplate):
-        code, spec = await spec_of(session, options, task)
+        code, _, spec = await spec_of(session, options, task)
         return Target({"task_spec": spec}, task.codec, code, task.queue)
     hint = " Decorate it with `@env.task` first." if callable(task) else ""
     raise TypeError(f"flyte.run takes a task, got {task!r} ({type(task).__name__}).{hint}")
@@ -155,8 +156,8 @@ async def target_of(session: Session, options: RunOptions, task: Any) -> Target:
 
 async def spec_of(
     session: Session, options: RunOptions, task: TaskTemplate[Any, Any, Any]
-) -> tuple[PlacedCode, TaskSpec]:
-    """The code of a task where the control plane finds it, and the message that says how to start it."""
+) -> tuple[PlacedCode, ImageCache, TaskSpec]:
+    """The code of a task where the control plane finds it, its images, and the message that says how to start it."""
     environment = task.parent_env() if task.parent_env is not None else None
     environments = () if environment is None else (environment,)
     request = CodeRequest(
@@ -187,7 +188,7 @@ async def spec_of(
     spec = await asyncio.to_thread(task_spec, task, context, documented=False)
     # All inputs are sent: the defaults are among them.
     del spec.default_inputs[:]
-    return code, spec
+    return code, images, spec
 
 
 async def _trigger_target(trigger: TriggerDetails) -> Target:
@@ -195,12 +196,13 @@ async def _trigger_target(trigger: TriggerDetails) -> Target:
     where = trigger.pb2.id.name
     task = await TaskDetails.fetch(trigger.task_name, where.project, where.domain, version=spec.task_version)
     inputs = spec.inputs if spec.HasField("inputs") else None
-    return Target({"trigger_name": where}, task.template.codec, inputs=inputs)
+    return Target({"trigger_name": where}, task.codec, inputs=inputs)
 
 
-async def _upload_inputs(
+async def upload_inputs(
     session: Session, identifier: RunIdentifier, target: Target, inputs: Inputs, options: RunOptions
 ) -> OffloadedInputData:
+    """The inputs are where the control plane finds them."""
     place = project_id(session, options.project, options.domain)
     server = await session_for(session, SelectClusterRequest.OPERATION_UPLOAD_INPUTS, project_id=place)
     answer = await server.data.upload_inputs(

@@ -22,7 +22,6 @@ from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_h
 from flyte._run.raw_data import as_raw_data_path, resolved
 from flyte._run.refusals import refuse_given, refuse_locally
 from flyte._run.rerunning import RerunCall
-from flyte.errors import InitializationError
 from flyte.syncify import syncify
 
 if TYPE_CHECKING:
@@ -66,17 +65,14 @@ class Runner:
         return resolve_mode(self.options) != "local"
 
     async def start(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The run on a control plane, once that has it."""
+        """The run on a control plane, once that has it; in hybrid mode, once it is over."""
         check_not_importing()
         if self.options.isolated:
             raise ValueError("isolated=True is for local runs: every attempt of a served one has a process of its own.")
         if resolve_mode(self.options) == "hybrid":
-            raise InitializationError(
-                "NotAvailable",
-                "user",
-                "mode='hybrid' cannot be honoured: this release runs all actions of a run in one place. Use "
-                "mode='remote'.",
-            )
+            from flyte._run.hybrid import run_hybrid
+
+            return await run_hybrid(self.options, task, args, kwargs)
         from flyte._run.remote_run import start_run
 
         return await start_run(self.options, task, args, kwargs)
@@ -194,8 +190,8 @@ def with_runcontext(
     """A runner whose `run(task, ...)` uses these settings.
 
     Args:
-        mode: `local`, `remote` or `hybrid`; default remote with a control plane configured, else local. Hybrid runs
-            are refused in this release.
+        mode: `local`, `remote` or `hybrid`; default remote with a control plane configured, else local. In a hybrid
+            run the root task runs in this process, and what it calls on the control plane; it needs `run_base_dir`.
         name: Name of the run; a fresh random one by default.
         version: Version recorded with the run.
         raw_data_path: Prefix for data that tasks store: a folder, a URL such as `s3://bucket/data`, or a `RawDataPath`

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flyte._server.instances import LOG_FILE, Instance, running_instance
-from flyte._server.settings import ServerSettings
+from flyte._server.settings import LEAVE_SIGNAL, ServerSettings
 from flyte.errors import BaseRuntimeError, RuntimeSystemError
 
 _START_LIMIT_S = 60.0
@@ -55,15 +55,20 @@ def start_detached(settings: ServerSettings) -> Instance:
     raise RuntimeSystemError("ServerFailed", f"the server ended before it was ready. {_last_lines(log_file, began_at)}")
 
 
-def stop_server(home: Path, within_s: float) -> Instance | None:
+def stop_server(home: Path, within_s: float, *, leaves_attempts: bool = False) -> Instance | None:
     """The server of a home that has ended; None where there was none.
 
     One that takes longer is killed: nothing that was acknowledged is lost.
+
+    Args:
+        home: Of the server.
+        within_s: How long it may take.
+        leaves_attempts: Its attempts go on, and meet the next server.
     """
     instance = running_instance(home)
     if instance is None:
         return None
-    _signal(instance, signal.SIGTERM)
+    _signal(instance, LEAVE_SIGNAL if leaves_attempts else signal.SIGTERM)
     if not _ends(instance, within_s):
         _signal(instance, signal.SIGKILL)
         _ends(instance, _START_LIMIT_S)

@@ -16,7 +16,7 @@ from flyte._logging import system_logger
 from flyte._server.access import is_loopback
 from flyte._server.instances import SERVER_FILE, Instance, announced, last_task_port, only_server, this_instance
 from flyte._server.server_log import set_up_server_log
-from flyte._server.settings import ServerSettings
+from flyte._server.settings import LEAVE_SIGNAL, ServerSettings
 from flyte._server.sockets import bind
 from flyte._server.tokens import TokenStore
 from flyte._version import __version__
@@ -32,6 +32,8 @@ Ready = Callable[[Instance], object]
 
 def run_server(settings: ServerSettings, ready: Ready = lambda _: None, log_file: Path | None = None) -> int:
     """The exit code of a server that has run until it was told to stop, by SIGTERM or SIGINT; twice for at once.
+
+    `LEAVE_SIGNAL` stops it too, and its attempts go on.
 
     Args:
         settings: How it is run.
@@ -65,6 +67,7 @@ class _Process:
         self._sockets = sockets
         self._inner = inner
         self._stopping = asyncio.Event()
+        self._leaves_attempts = False
 
     async def run(self, ready: Ready) -> int:
         """Its exit code, once it was told to stop."""
@@ -92,10 +95,14 @@ class _Process:
                     # Before the listeners: an open stream would keep its connection.
                     await assembly.streams.stop()
                     await asyncio.gather(*(each.end() for each in listeners))
+                if self._leaves_attempts:
+                    await assembly.executor.leave()
         system_logger.info("stopped")
         return 0
 
     async def _drain(self, running: Callable[[], int]) -> None:
+        if self._leaves_attempts:
+            return
         until = time.monotonic() + self._settings.drain_s
         if self._settings.drain_s and running():
             system_logger.info("waiting up to %g s for %d attempts", self._settings.drain_s, running())
@@ -108,17 +115,22 @@ class _Process:
 
         def stop() -> None:
             if self._stopping.is_set():
-                # Everything that was acknowledged is in the store, and the next server goes on from there.
+                # Everything that was acknowledged is in the store, and attempts meet the next server.
                 (self._settings.home / SERVER_FILE).unlink(missing_ok=True)
                 os._exit(_AT_ONCE)
             self._stopping.set()
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
+        def stop_and_leave() -> None:
+            self._leaves_attempts = True
+            stop()
+
+        handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, LEAVE_SIGNAL: stop_and_leave}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in handlers:
                 loop.remove_signal_handler(number)
 
     def _url(self) -> str:

@@ -52,6 +52,29 @@ class RunRequest:
     is_external: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildReport:
+    """What is told of an action below the root of an external run that ran where the root does.
+
+    Attributes:
+        target: The action; what it is counts when it is told of for the first time.
+        phase: `common.ActionPhase`.
+        attempt_no: Of which attempt; from 1.
+        at_us: When that was so, in microseconds since 1970.
+        outputs_uri: Address of its outputs; empty for none.
+        error: Why it failed.
+        code: Of that failure.
+    """
+
+    target: ActionSpec
+    phase: int
+    attempt_no: int
+    at_us: int
+    outputs_uri: str = ""
+    error: str = ""
+    code: str = ""
+
+
 class Scheduling(Protocol):
     """The scheduler. Lives on the event loop of the server; what it has done is in the store when it says so.
 
@@ -122,6 +145,18 @@ class Scheduling(Protocol):
         Raises:
             UnknownError: there is no such run.
             NotNowError: its root runs here.
+        """
+        ...
+
+    async def report_child(self, run_name: str, report: ChildReport) -> None:
+        """An action that runs elsewhere, below the root of an external run, is in that phase; it is there from then on.
+
+        No-op when the run is over, or more is known of the action.
+
+        Raises:
+            UnknownError: there is no such run, or no such parent in it.
+            NotNowError: the action runs here.
+            InvalidRequestError: it is no action.
         """
         ...
 

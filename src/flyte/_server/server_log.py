@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -64,7 +65,7 @@ def set_up_server_log(log_format: str, file: Path | None) -> None:
     ours = logging.getLogger("flyte")
     ours.handlers.clear()
     ours.propagate = True
-    if ours.getEffectiveLevel() > logging.INFO:
+    if not os.environ.get("LOG_LEVEL") and ours.level > logging.INFO:
         ours.setLevel(logging.INFO)
     # It says what this process says itself, and in its own words.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_HOST = "localhost"
 DEFAULT_PORT = 30080
 
-LOG_FORMATS = ("console", "json")
+LEAVE_SIGNAL = signal.SIGUSR1
+"""Stops a server whose attempts go on, and meet the next one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -69,6 +70,12 @@ class ListedAction:
     aborted_by: str | None
     signalled_by: str | None
     condition: ListedCondition | None
+
+    @property
+    def state(self) -> tuple[int | None, ...]:
+        """The columns of `action_states` after the first."""
+        phase = self.phase.to_protobuf_value()
+        return phase, self.attempt_no, self.started_us, self.ended_us, self.cache_status
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> ListedAction:
@@ -178,24 +185,29 @@ def find_action(reader: StoreReader, run_id: int, name: str) -> ListedAction | N
     return ListedAction.from_row(rows[0]) if rows else None
 
 
-def changed_actions(reader: StoreReader, run_id: int, after_action_id: int, open_ids: list[int]) -> list[ListedAction]:
-    """Those made after that one, and those of which a watcher last saw that they were open, oldest first."""
-    query = Query(
-        key="action.action_id",
-        sort="action.action_id",
-        is_descending=False,
-        conditions=[
-            "(action.action_id > :after AND action.action_id < (:run_id + 1) << 32) "
-            "OR action.action_id IN (SELECT value FROM json_each(:open_ids))"
-        ],
-        parameters={
-            "after": max(after_action_id, run_id << SEQUENCE_BITS),
-            "run_id": run_id,
-            "open_ids": json.dumps(open_ids),
-        },
-        limit=_ALL,
-    )
-    return [ListedAction.from_row(row) for row in reader.select(query.filled("page_of_actions"), query.values())]
+def changed_actions(
+    reader: StoreReader, run_id: int, known: Mapping[int, ListedAction], open_ids: Collection[int]
+) -> list[ListedAction]:
+    """Those that are new to a watcher, or not as it knows them, oldest first.
+
+    Args:
+        reader: Of the store.
+        run_id: Of the run.
+        known: All that the watcher has seen.
+        open_ids: Those of them that may change.
+    """
+    parameters = {
+        "after": max(known, default=run_id << SEQUENCE_BITS),
+        "run_id": run_id,
+        "open_ids": json.dumps(sorted(open_ids)),
+    }
+    changed = [
+        row["action_id"]
+        for row in reader.select(statement("action_states"), parameters)
+        if (seen := known.get(row["action_id"])) is None or tuple(row)[1:] != seen.state
+    ]
+    found = _actions_by_id(reader, changed)
+    return [found[each] for each in changed if each in found]
 
 
 def load_spec(reader: StoreReader, digest: bytes | None) -> TaskSpec | None:

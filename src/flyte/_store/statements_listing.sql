@@ -24,17 +24,19 @@ SELECT action.action_id, action.run_id, action.name, action.parent_id, parent.na
  ORDER BY {order}
  LIMIT :limit;
 
+-- name: action_states
+-- Of those made after one, and of the open ones of a watcher: what tells whether they look different by now.
+SELECT action_id, phase, attempt_no, started_us, ended_us, cache_status
+  FROM action
+ WHERE (action_id > :after AND action_id < (:run_id + 1) << 32)
+    OR action_id IN (SELECT value FROM json_each(:open_ids))
+ ORDER BY action_id;
+
 -- name: cache_source
 SELECT found_run, found_action FROM cache_lookup WHERE action_id = ? AND found_run IS NOT NULL;
 
 -- name: action_payloads
 SELECT inputs, inputs_file, outputs, outputs_file FROM action WHERE action_id = ?;
-
--- name: phases_of_children
-SELECT parent_id, phase, count(*) AS count
-  FROM action
- WHERE action_id > :run_id << 32 AND action_id < (:run_id + 1) << 32 AND parent_id IS NOT NULL
- GROUP BY parent_id, phase;
 
 -- name: task_groups
 -- Of each task that runs of a place were made of since, until then.

@@ -6,7 +6,6 @@ import os
 import sys
 from contextlib import suppress
 from contextvars import copy_context
-from pathlib import Path
 from typing import Any
 
 from flyteidl2.task.common_pb2 import Inputs, Outputs
@@ -14,12 +13,12 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 from flyte._authoring.task import TaskTemplate
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.failures import failure_of, user_traceback
-from flyte._controller.remote.attempts import Place, RemoteAttempt
+from flyte._controller.remote.attempts import RemoteAttempt
 from flyte._engine.attempts import Failure
 from flyte._logging import system_logger
 from flyte._worker.bodies import memory_freed, run_body
 from flyte._worker.code import load_task
-from flyte._worker.controllers import controller_of
+from flyte._worker.controllers import controller_of, place_of
 from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs
 from flyte._worker.request import AttemptRequest
 from flyte._worker.termination import Termination
@@ -83,12 +82,12 @@ def _run(
     report: Report,
     termination: Termination,
 ) -> Outputs:
-    attempt = RemoteAttempt(task, report, place_of(request))
-    controller = controller_of()
+    attempt = RemoteAttempt(task=task, report=report, place=place_of(request))
+    controller = controller_of(request)
     scope = ActionScope(
         action_name=request.action.name,
         controller=controller,
-        make_context=lambda scope: attempt_context(request, scope),
+        make_context=lambda scope: attempt_context(request, scope, report),
         custom_context={pair.key: pair.value for pair in inputs.context},
         attempt=attempt,
     )
@@ -103,23 +102,8 @@ def _run(
         controller.close()
 
 
-def place_of(request: AttemptRequest) -> Place:
-    """Where an attempt runs, for the calls that it makes; call it before the task can change the working directory."""
-    code = request.code
-    root = code.downloaded_path if code is not None and code.downloaded_path is not None else Path.cwd()
-    return Place(
-        action=request.action,
-        run_base_dir=request.run_base_dir,
-        version=request.version,
-        code=code,
-        root_dir=root,
-        image_cache=request.image_cache,
-        is_interactive=request.is_interactive,
-    )
-
-
-def attempt_context(request: AttemptRequest, scope: ActionScope) -> TaskContext:
-    """The public context of a scope of an attempt; inside a trace the action is that of the trace."""
+def attempt_context(request: AttemptRequest, scope: ActionScope, report: Report) -> TaskContext:
+    """What `flyte.ctx()` is in the attempt; inside a trace, the action is that of the trace."""
     is_trace = scope.action_name != request.action.name
     return TaskContext(
         action=request.action.new_sub_action(scope.action_name) if is_trace else request.action,
@@ -128,7 +112,7 @@ def attempt_context(request: AttemptRequest, scope: ActionScope) -> TaskContext:
         input_path=request.inputs,
         output_path=request.outputs_path,
         run_base_dir=request.run_base_dir,
-        report=scope.attempt.report,
+        report=report,
         group_data=scope.group,
         checkpoint_paths=request.checkpoints,
         code_bundle=request.code,

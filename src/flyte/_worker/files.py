@@ -8,7 +8,7 @@ from flyteidl2.core.execution_pb2 import ErrorDocument
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 from google.protobuf.message import DecodeError
 
-from flyte._controller.error_documents import error_document, failure_in
+from flyte._controller.error_documents import error_document, failure_of_document
 from flyte._engine.attempts import Failure
 from flyte.errors import RuntimeSystemError, StorageError
 from flyte.storage._addresses import absolute, is_remote, join, local_path
@@ -101,7 +101,7 @@ def load_failure(outputs_path: str) -> Failure | None:
     if backend.find(address) is None:
         return None
     try:
-        return failure_in(ErrorDocument.FromString(backend.read(address)))
+        return failure_of_document(ErrorDocument.FromString(backend.read(address)))
     except DecodeError as wrong:
         raise RuntimeSystemError("ErrorUnreadable", f"{address} holds no error: it was truncated.") from wrong
 

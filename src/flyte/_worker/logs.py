@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flyte._logging import logger, system_logger
@@ -16,7 +17,11 @@ RESET_VARIABLE = "FLYTE_RESET_ROOT_LOGGER"
 _FORMATS = ("console", "json")
 
 
-def set_up_logs(run_name: str, action_name: str) -> None:
+Names = Callable[[], tuple[str, str]]
+"""The run and the action that a line is of."""
+
+
+def set_up_logs(names: Names) -> None:
     """Lines have the form that `LOG_FORMAT` names.
 
     With `FLYTE_RESET_ROOT_LOGGER=1` all other loggers write as `flyte` does, from its level on, in place of what
@@ -31,7 +36,7 @@ def set_up_logs(run_name: str, action_name: str) -> None:
     handlers = list(system_logger.handlers)
     if form == "json":
         for handler in handlers:
-            handler.setFormatter(JsonLines(run_name, action_name))
+            handler.setFormatter(JsonLines(names))
     if os.environ.get(RESET_VARIABLE) == "1":
         root = logging.getLogger()
         root.handlers[:] = handlers
@@ -44,16 +49,16 @@ class JsonLines(logging.Formatter):
     """Each record is one line of JSON.
 
     Args:
-        run_name: Is in each line.
-        action_name: Likewise.
+        names: Are in each line.
     """
 
-    def __init__(self, run_name: str, action_name: str) -> None:
+    def __init__(self, names: Names) -> None:
         super().__init__()
-        self._names = {"run_name": run_name, "action_name": action_name}
+        self._names = names
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
+        run_name, action_name = self._names()
         line = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
@@ -62,7 +67,8 @@ class JsonLines(logging.Formatter):
             "filename": record.filename,
             "lineno": record.lineno,
             "funcName": record.funcName,
-            **self._names,
+            "run_name": run_name,
+            "action_name": action_name,
             "is_flyte_internal": f"{record.name}.".startswith("flyte.") and record.name != logger.name,
         }
         if record.exc_info and record.exc_info[0] is not None:

@@ -46,6 +46,9 @@ class NoController:
             "`flyte run --local`.",
         )
 
+    async def end(self, attempt: Any) -> None:
+        """Nothing was called, so nothing goes on."""
+
     def end_blocking(self, attempt: Any) -> None:
         """Nothing was called, so nothing goes on."""
 

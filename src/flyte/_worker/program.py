@@ -57,7 +57,8 @@ def a0(**options: Any) -> None:
 
     try:
         request = _request(options)
-        set_up_logs(str(request.action.run_name), request.action.name)
+        names = str(request.action.run_name), request.action.name
+        set_up_logs(lambda: names)
     except BaseRuntimeError as error:
         raise click.UsageError(str(error)) from None
     sys.exit(run_attempt(request))

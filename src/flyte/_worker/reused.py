@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -32,16 +33,16 @@ from weakref import WeakSet
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
 from flyte._authoring.task import TaskTemplate
-from flyte._context import ActionScope, Controller, current_scope, enter_scope
+from flyte._context import ActionScope, current_scope, enter_scope
 from flyte._controller.hooks import has_hooks, run_with_hooks
 from flyte._controller.limits import check_inline_size
 from flyte._controller.log_writing import LogWriter
-from flyte._controller.remote import RemoteAttempt, RemoteController
+from flyte._controller.remote.attempts import RemoteAttempt
 from flyte._forks.wire import LENGTH_BYTES, framed, length_of
 from flyte._logging import stream_handlers
-from flyte._worker.attempt import FAILED_TO_LOAD, attempt_context, failure_in, place_of, save_report
+from flyte._worker.attempt import FAILED_TO_LOAD, attempt_context, failure_in, save_report
 from flyte._worker.code import load_task
-from flyte._worker.controllers import controller_of
+from flyte._worker.controllers import controller_of, place_of
 from flyte._worker.files import clear_outcome, load_inputs, write_error, write_outputs_meanwhile
 from flyte._worker.logs import set_up_logs
 from flyte._worker.program import request_of
@@ -59,7 +60,7 @@ _LEFTOVERS_S = 1.0
 
 @dataclass(eq=False, slots=True, weakref_slot=True, kw_only=True)
 class _Attempt(RemoteAttempt):
-    """An attempt among others of this process."""
+    """What `ActionScope.attempt` holds here."""
 
     log: LogWriter
     in_thread: bool = False
@@ -86,7 +87,7 @@ def serve(connection: socket.socket) -> None:
     refuse_variables()
     reach_remote_checkpoints()
     _install_streams()
-    set_up_logs("", "")
+    set_up_logs(_names)
     asyncio.run(_Worker().serve(connection))
 
 
@@ -94,7 +95,6 @@ class _Worker:
     """The attempts of this process. Lives on its event loop."""
 
     def __init__(self) -> None:
-        self._controller = controller_of()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._attempts: dict[int, _Attempt] = {}
         self._loaded: dict[tuple[Any, ...], tuple[TaskTemplate[Any, Any, Any], CodeBundle | None]] = {}
@@ -164,7 +164,7 @@ class _Worker:
             task=task, report=Report(request.action.name), place=place_of(request), log=log
         )
         context = copy_context()
-        context.run(enter_scope, _scope(request, inputs, attempt, self._controller))
+        context.run(enter_scope, _scope(request, inputs, attempt))
         body = asyncio.get_running_loop().create_task(self._body(task, inputs, attempt), context=context)
         try:
             outputs = await body
@@ -180,15 +180,10 @@ class _Worker:
         finally:
             attempt.is_over = True
             await _end_leftovers(attempt)
-            await self._end_calls(attempt)
+            await controller_of(request).end(attempt)
         save_report(attempt.report, task, request)
         await write_outputs_meanwhile(request.outputs_path, outputs)
         return 0
-
-    async def _end_calls(self, attempt: _Attempt) -> None:
-        controller = self._controller
-        if isinstance(controller, RemoteController) and controller.is_used:
-            await controller.loop.run_from_loop(controller.end(attempt))
 
     def _load(self, request: AttemptRequest) -> tuple[TaskTemplate[Any, Any, Any], AttemptRequest]:
         code = request.code
@@ -214,19 +209,18 @@ class _Worker:
             value = await task.func(**kwargs)  # type: ignore[attr-defined]
         else:
             attempt.in_thread = True
-            in_context = copy_context()
-            function = lambda: in_context.run(task.func, **kwargs)  # type: ignore[attr-defined]  # noqa: E731
+            function = partial(copy_context().run, task.func, **kwargs)  # type: ignore[attr-defined]
             value = await asyncio.get_running_loop().run_in_executor(self._threads, function)
         outputs: Outputs = task.codec.encode_outputs(value)
         check_inline_size(task, "outputs", outputs.ByteSize())
         return outputs
 
 
-def _scope(request: AttemptRequest, inputs: Inputs, attempt: _Attempt, controller: Controller) -> ActionScope:
+def _scope(request: AttemptRequest, inputs: Inputs, attempt: _Attempt) -> ActionScope:
     return ActionScope(
         action_name=request.action.name,
-        controller=controller,
-        make_context=lambda scope: attempt_context(request, scope),
+        controller=controller_of(request),
+        make_context=lambda scope: attempt_context(request, scope, attempt.report),
         custom_context={pair.key: pair.value for pair in inputs.context},
         attempt=attempt,
     )
@@ -261,6 +255,15 @@ def _noted_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, 
     if scope is not None and isinstance(scope.attempt, _Attempt):
         scope.attempt.loop_tasks.add(made)
     return made
+
+
+def _names() -> tuple[str, str]:
+    """The run and the action whose code runs here."""
+    scope = current_scope()
+    if scope is None or not isinstance(scope.attempt, _Attempt):
+        return "", ""
+    action = scope.attempt.place.action
+    return str(action.run_name), action.name
 
 
 class _ScopedStream:

@@ -181,14 +181,19 @@ def start_devbox(ctx: click.Context) -> None:
     metavar="DURATION",
     help="How long the server may take; then it is killed, which loses nothing.",
 )
-@click.pass_context
-def stop(ctx: click.Context, home: Path | None, within: timedelta) -> None:
-    """Stop the server of this machine. What runs is started again by the next one."""
+@click.option(
+    "--keep-attempts",
+    "keeps_attempts",
+    is_flag=True,
+    help="Attempts that run go on, and meet the next server: for a restart within ten minutes, at the same port.",
+)
+def stop(home: Path | None, within: timedelta, *, keeps_attempts: bool) -> None:
+    """Stop the server of this machine. What runs is ended, and started again by the next one."""
     from flyte._server.daemon import stop_server
     from flyte.cli._terminal import note
 
     folder = _home(home)
-    instance = stop_server(folder, within.total_seconds())
+    instance = stop_server(folder, within.total_seconds(), leaves_attempts=keeps_attempts)
     if instance is None:
         note(f"No server of {folder} runs.")
     else:

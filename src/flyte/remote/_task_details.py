@@ -24,7 +24,6 @@ from flyte._serialization.resources import extended_resources_of, resources_of
 from flyte._serialization.security import security_of
 from flyte.errors import RemoteTaskNotFoundError, RemoteTaskUsageError, TaskDefinitionError, UnionRpcError
 from flyte.models import MAX_INLINE_IO_BYTES, NativeInterface
-from flyte.remote._deployed_task import DeployedTask
 from flyte.remote._documents import Document, Startable
 from flyte.remote._filters import equal
 from flyte.remote._lazy_entity import AutoVersioning, LazyEntity, place_of
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from flyte._authoring.retry import RetryStrategy
     from flyte._authoring.secret import SecretRequest
     from flyte._authoring.timeout import Timeout, TimeoutType
+    from flyte.types._codec import InterfaceCodec
 
 
 @dataclass(frozen=True)
@@ -162,20 +162,11 @@ class TaskDetails(Document, Startable[...]):
         return self.overriden_queue
 
     @cached_property
-    def template(self) -> DeployedTask:
-        """The task as controllers take it."""
-        return DeployedTask(
-            name=self.name,
-            interface=self.interface,
-            short_name=self.pb2.spec.short_name,
-            task_type=self.task_type,
-            image=None,
-            cache=self.cache,
-            queue=self.overriden_queue,
-            max_inline_io_bytes=self.max_inline_io_bytes,
-            parent_env_name=self.pb2.spec.environment.name or None,
-            deployed=self.pb2,
-        )
+    def codec(self) -> InterfaceCodec:
+        """What converts its inputs and outputs."""
+        from flyte.types._codec import InterfaceCodec
+
+        return InterfaceCodec(self.interface, self.name)
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it as a child action of the running task.
@@ -189,7 +180,14 @@ class TaskDetails(Document, Startable[...]):
                 f"task {self.name!r} is deployed, and no task is running here that could call it: run it with "
                 f"flyte.run(...)."
             )
-        return await scope.controller.submit(scope, self.template, args, kwargs)
+        # Controllers of local runs have nobody who could run it.
+        submit = getattr(scope.controller, "submit_spec", None)
+        if submit is None:
+            raise RemoteTaskUsageError(
+                f"task {self.name!r} is deployed, and the code of this local run cannot call it: start the run with "
+                f"mode='remote'."
+            )
+        return await submit(scope, self.pb2.spec, self.codec, self, args, kwargs, self.overriden_queue or "")
 
     def override(
         self,

@@ -132,7 +132,7 @@ class Trigger(Document):
         request = service.DeployTriggerRequest(
             name=trigger_name(session, trigger.name, task_name),
             spec=messages.TriggerSpec(
-                inputs=trigger_inputs(trigger, task.template.codec),
+                inputs=trigger_inputs(trigger, task.codec),
                 run_spec=trigger_run_spec(trigger),
                 active=trigger.auto_activate,
                 task_version=task.version,

@@ -93,11 +93,6 @@ def _told(path: str) -> Iterator[None]:
             _pending.pop(path, None)
 
 
-def flushing(path: str) -> Future[None] | None:
-    """What is done once a local path is on the disk that this process wrote; None where nothing waits for that."""
-    return _pending.get(absolute(path))
-
-
 def _enqueue(path: Path, *, is_folder: bool) -> None:
     global _is_flushing
     settings = settings_for("file")

@@ -189,7 +189,7 @@ class Peer:
             self._streams.discard(stream)
 
 
-class _Actions(ActionsService):
+class _Actions(ActionsService):  # type: ignore[misc]
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
@@ -211,7 +211,7 @@ class _Actions(ActionsService):
         return AbortResponse()
 
 
-class _Queue(QueueService):
+class _Queue(QueueService):  # type: ignore[misc]
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
@@ -233,7 +233,7 @@ class _Queue(QueueService):
         return AbortQueuedActionResponse()
 
 
-class _State(StateService):
+class _State(StateService):  # type: ignore[misc]
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
@@ -275,6 +276,20 @@ def crashes() -> int:
     crashed = served.order(spec("crashes"))
     assert "SIGSEGV" in (await failure(executor, crashed)).message
     assert served.lines(crashed)[0] == "Fatal Python error: Segmentation fault"
+
+
+async def test_what_is_logged_is_in_the_log_of_its_attempt(served: Served) -> None:
+    spec = served.specs(
+        "@env.task\ndef logs(x: int) -> int:\n    flyte.logger.warning('x is %s', x)\n    return x\n", reused()
+    )
+    executor = served.executor()
+    orders = [served.order(spec("logs"), x=x, env_vars={"LOG_FORMAT": "json"}) for x in range(3)]
+    for order in orders:
+        await value(executor, order)
+    for x, order in enumerate(orders):
+        (line,) = served.lines(order)
+        told = json.loads(line)
+        assert (told["message"], told["action_name"], told["run_name"]) == (f"x is {x}", order.action.name, "r")
 
 
 async def test_closing_leaves_no_worker(served: Served) -> None:

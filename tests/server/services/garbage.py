@@ -65,7 +65,7 @@ _LEFT_OUT = {"raw_filters", "sort_by_fields"}
 
 def tameness(random: Random) -> float:
     """How often the next message has something sensible in a field."""
-    return random.choice((0.0, 0.5, 0.9, 0.98))
+    return random.choice((0.0, 0.6, 0.8, 0.9, 0.95))
 
 
 def fill(random: Random, message: M, tame: float, depth: int = 0) -> M:

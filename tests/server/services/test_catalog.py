@@ -12,6 +12,7 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from flyteidl2.common.identifier_pb2 import ProjectIdentifier, TriggerName
 from flyteidl2.common.list_pb2 import Filter, ListRequest, Sort
+from flyteidl2.core.security_pb2 import Secret
 from flyteidl2.imagebuilder.definition_pb2 import ImageIdentifier
 from flyteidl2.imagebuilder.payload_pb2 import GetImageRequest
 from flyteidl2.project import project_service_pb2 as projects
@@ -28,18 +29,21 @@ from flyteidl2.settings.settings_definition_pb2 import (
     StringSetting,
 )
 from flyteidl2.task import task_service_pb2 as tasks
-from flyteidl2.task.common_pb2 import Cron, Schedule, TriggerAutomationSpec
+from flyteidl2.task.common_pb2 import Cron, FixedRate, Schedule, TriggerAutomationSpec
 from flyteidl2.task.task_definition_pb2 import TaskIdentifier, TaskName, TaskTrigger, TaskTriggerSpec
 from flyteidl2.trigger import trigger_service_pb2 as triggers
 from flyteidl2.trigger.trigger_definition_pb2 import TriggerSpec
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, GetRunDetailsRequest, ListRunsRequest
 
+from flyte._image.environment import RECORD, BuiltRecord, environment_folder
+from flyte._server.executors.stored_secrets import secrets_of
 from flyte._server.readers import StoreReaders
 from flyte._store.database import DATABASE_FILE
 from flyte._store.reader import StoreReader
 from flyte._store.secrets import SecretStore
 from flyte._store.served_secrets import KEY_FILE, SecretKey, Vault, secret_value
 from flyte.errors import StoreError
+from flyte.models import ActionID
 from tests.server.scheduler.scripted import spec
 from tests.server.services.serving import PLACE, Served, served
 
@@ -182,8 +186,23 @@ async def test_trigger_without_a_task_or_a_time_is_refused(tmp_path: Path) -> No
         new = triggers.DeployTriggerRequest(name=trigger_name(), spec=TriggerSpec(task_version="v1"))
         assert await code_of(client.deploy_trigger(new)) is Code.NOT_FOUND
         await deploy(server)
-        new.automation_spec.schedule.SetInParent()
-        assert await code_of(client.deploy_trigger(new)) is Code.INVALID_ARGUMENT
+        for schedule in (
+            Schedule(),
+            Schedule(rate=FixedRate(value=0, unit=1)),
+            Schedule(rate=FixedRate(value=5)),
+            Schedule(cron=Cron(expression="61 * * * *")),
+            Schedule(cron=Cron(expression="0 * * * *", timezone="Mars/Base")),
+            Schedule(cron_expression="CRON_TZ=Europe/Berlin every day"),
+        ):
+            new.automation_spec.schedule.CopyFrom(schedule)
+            assert await code_of(client.deploy_trigger(new)) is Code.INVALID_ARGUMENT, schedule
+        for schedule in (
+            Schedule(rate=FixedRate(value=5, unit=1)),
+            Schedule(cron=Cron(expression="@daily")),
+            Schedule(cron_expression="CRON_TZ=Europe/Berlin 0 9 * * 1-5"),
+        ):
+            new.automation_spec.schedule.CopyFrom(schedule)
+            await client.deploy_trigger(new)
 
 
 async def test_trigger_is_run_by_name(tmp_path: Path) -> None:
@@ -257,6 +276,16 @@ async def test_secret_is_kept_and_never_told(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
 
 
+async def test_secrets_and_settings_of_no_project_are_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        request = secret()
+        request.id.project = "no-such"
+        assert await code_of((await server.secrets()).create_secret(request)) is Code.NOT_FOUND
+        key = SettingsKey(domain="no-such")
+        made = settings.CreateSettingsRequest(key=key, settings=queue("a"))
+        assert await code_of((await server.settings()).create_settings(made)) is Code.NOT_FOUND
+
+
 async def test_secret_is_changed_and_deleted(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         client = await server.secrets()
@@ -290,11 +319,11 @@ async def test_nearest_secret_wins(tmp_path: Path) -> None:
         client = await server.secrets()
         SecretStore(tmp_path).put("token", None, b"of this machine")
         SecretStore(tmp_path).put("token", "group", b"of a group")
-        wanted = SecretKey(PLACE.name, PLACE.domain, "token")
+        action = ActionID(name="a0", run_name="r", project=PLACE.name, domain=PLACE.domain)
+        values = secrets_of(tmp_path)
 
-        def value(group: str | None = None) -> bytes | None:
-            with StoreReader(tmp_path) as reader:
-                return secret_value(reader, Vault(tmp_path), wanted, group)
+        def value(group: str = "") -> bytes | None:
+            return values(action, [Secret(key="token", group=group), Secret(key="other")]).get((group, "token"))
 
         assert (value(), value("group")) == (b"of this machine", b"of a group")
         for identifier in (
@@ -394,3 +423,29 @@ async def test_reading_in_threads_leaves_none_behind(tmp_path: Path) -> None:
     readers = StoreReaders(tmp_path)
     assert await asyncio.gather(*(readers.read(lambda _: 1) for _ in range(8))) == [1] * 8
     readers.close()
+
+
+async def test_image_that_was_built_here_is_found_by_its_key(tmp_path: Path) -> None:
+    key = "0123456789abcdef"
+    record = BuiltRecord(
+        key=key,
+        attempt="1",
+        name="mine",
+        python_version="3.11",
+        flyte_version="0",
+        flyte_digest="",
+        layers=(),
+        env_vars={},
+        working_dir=None,
+        python_path=(),
+        created_at="2026-01-31T12:00:00+00:00",
+        build_s=1.0,
+        size_bytes=1,
+    )
+    folder = environment_folder(tmp_path, key)
+    (folder / "1" / "bin").mkdir(parents=True)
+    (folder / "1" / "bin" / "python").touch()
+    (folder / RECORD).write_bytes(record.to_json())
+    async with served(tmp_path) as server:
+        request = GetImageRequest(id=ImageIdentifier(name=f"flyte:{key}"))
+        assert (await (await server.images()).get_image(request)).image.fqin == f"venv:{key}"

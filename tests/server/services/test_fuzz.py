@@ -17,15 +17,20 @@ import pytest
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from flyteidl2.actions import actions_service_pb2
+from flyteidl2.core.types_pb2 import SimpleType
 from flyteidl2.imagebuilder import service_pb2 as image_service_pb2
 from flyteidl2.project import project_service_pb2
 from flyteidl2.secret import secret_pb2
+from flyteidl2.secret.definition_pb2 import SecretIdentifier, SecretSpec
+from flyteidl2.secret.payload_pb2 import CreateSecretRequest
 from flyteidl2.settings import settings_service_pb2
 from flyteidl2.task import task_service_pb2
+from flyteidl2.task.task_definition_pb2 import TaskIdentifier, TaskTrigger, TaskTriggerSpec
 from flyteidl2.trigger import trigger_service_pb2
 from flyteidl2.workflow import queue_service_pb2, run_service_pb2, state_service_pb2, tracked_run_service_pb2
 from google.protobuf.message_factory import GetMessageClass
 
+from flyte.models import ActionPhase
 from tests.server.scheduler.scripted import spec
 from tests.server.services.garbage import fill, tameness
 from tests.server.services.serving import Served, served
@@ -92,13 +97,34 @@ async def fuzz(server: Served, name: str, calls: int) -> Counter[tuple[str, Code
     return answers
 
 
+async def prepare(server: Served) -> None:
+    """There is something of each kind, under the names that garbage has now and then."""
+    place = {"project": "flytesnacks", "domain": "development"}
+    task_id = TaskIdentifier(name="env.root", version="v1", **place)
+    trigger = TaskTrigger(name="nightly", spec=TaskTriggerSpec(active=True))
+    deployed = task_service_pb2.DeployTaskRequest(task_id=task_id, spec=spec("env.root"), triggers=[trigger])
+    await (await server.tasks()).deploy_task(deployed)
+    secret = SecretIdentifier(name="token", **place)
+    await (await server.secrets()).create_secret(
+        CreateSecretRequest(id=secret, secret_spec=SecretSpec(string_value="word"))
+    )
+    await server.plane.run(spec("env.root"), "done")
+    (await server.executor.attempt("a0")).end()
+    await server.plane.until("a0", ActionPhase.SUCCEEDED, "done")
+    await server.plane.run(spec("env.root"))
+    await server.plane.call("child")
+    question = server.plane.target("question")
+    question.condition.name = "go"
+    question.condition.type.simple = SimpleType.STRING
+    await server.plane.scheduler.enqueue(question)
+    await asyncio.to_thread(server.writer.write, local_run("local-run"))
+
+
 @pytest.mark.parametrize("name", FILES)
 async def test_garbage_is_answered_with_declared_errors(tmp_path: Path, name: str) -> None:
     home = tmp_path / "home"
     async with served(home) as server:
-        await server.plane.run(spec("env.root"))
-        await server.plane.call("child")
-        await asyncio.to_thread(server.writer.write, local_run("local-run"))
+        await prepare(server)
         answers = await fuzz(server, name, CALLS)
         assert server.plane.scheduler.error is None
     assert answers.total() >= CALLS

@@ -52,14 +52,74 @@ async def test_reported_failure_is_told(tmp_path: Path) -> None:
         assert (details.action.error_info.code, details.action.error_info.message) == ("ValueError", "it broke")
 
 
-async def test_other_actions_are_refused_one_by_one(tmp_path: Path) -> None:
+def child(phase: ActionPhase, attempt: int = 1, **fields: object) -> m.TrackedActionUpdate:
+    """A report of an action below the root; its first one says what it is."""
+    report = update(phase, "child", **fields)
+    report.event.attempt = attempt
+    report.parent_name, report.group = "a0", "g"
+    report.task.spec.CopyFrom(spec("env.child"))
+    return report
+
+
+async def reported(server: Served, *updates: m.TrackedActionUpdate) -> list[int]:
+    """The code of the answer to each."""
+    request = m.ReportTrackedActionsRequest(run_id=run_id(), updates=updates)
+    return [each.code for each in (await (await server.tracked()).report_actions(request)).statuses]
+
+
+async def test_reported_child_is_there_and_nothing_runs_here(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         await make(server)
-        reports = [update(ActionPhase.RUNNING, "child"), update(ActionPhase.SUCCEEDED)]
-        request = m.ReportTrackedActionsRequest(run_id=run_id(), updates=reports)
-        response = await (await server.tracked()).report_actions(request)
-        assert [each.code for each in response.statuses] == [12, 0]
-        assert "'child'" in response.statuses[0].message
+        assert await reported(server, child(ActionPhase.RUNNING)) == [0]
+        assert server.plane.stored()[1]["child"].phase is ActionPhase.RUNNING
+        assert await reported(server, child(ActionPhase.SUCCEEDED), update(ActionPhase.SUCCEEDED)) == [0, 0]
+        listed = (await (await server.tracked()).list_actions(runs.ListActionsRequest(run_id=run_id()))).actions
+        assert [(each.id.name, each.metadata.parent, each.metadata.group) for each in listed] == [
+            ("a0", "", ""),
+            ("child", "a0", "g"),
+        ]
+        assert {each.status.phase for each in listed} == {ActionPhase.SUCCEEDED.to_protobuf_value()}
+        assert server.executor.attempts == []
+
+
+async def test_reported_child_that_failed_goes_on_with_its_next_attempt(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        await make(server)
+        failed = child(ActionPhase.FAILED, error_info=ErrorInfo(message="once"))
+        await reported(server, child(ActionPhase.RUNNING), failed, child(ActionPhase.RUNNING, 2))
+        # What is told late, or twice, changes nothing.
+        await reported(server, failed, child(ActionPhase.RUNNING, 1))
+        assert await reported(server, child(ActionPhase.SUCCEEDED, 2)) == [0]
+        action = server.plane.stored()[1]["child"]
+        assert (action.phase, action.attempt_no) == (ActionPhase.SUCCEEDED, 2)
+
+
+async def test_child_that_is_open_when_the_root_ends_is_aborted(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        await make(server)
+        reports = [child(ActionPhase.RUNNING), update(ActionPhase.SUCCEEDED), child(ActionPhase.SUCCEEDED)]
+        assert await reported(server, *reports) == [0, 0, 0]
+        assert server.plane.stored()[1]["child"].phase is ActionPhase.ABORTED
+
+
+async def test_reported_child_of_a_restarted_server_waits_for_its_next_report(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        await make(server)
+        await reported(server, child(ActionPhase.RUNNING))
+    async with served(tmp_path) as server:
+        assert await reported(server, child(ActionPhase.SUCCEEDED), update(ActionPhase.SUCCEEDED)) == [0, 0]
+        action = server.plane.stored()[1]["child"]
+        assert (action.phase, action.attempt_no) == (ActionPhase.SUCCEEDED, 1)
+        assert server.executor.attempts == []
+
+
+async def test_reports_of_actions_that_cannot_be_are_refused_one_by_one(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        await make(server)
+        orphan, nothing = child(ActionPhase.RUNNING), child(ActionPhase.RUNNING)
+        orphan.parent_name = "nobody"
+        nothing.ClearField("task")
+        assert await reported(server, orphan, nothing, update(ActionPhase.SUCCEEDED)) == [5, 3, 0]
 
 
 async def test_run_that_the_server_runs_takes_no_reports(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flyte._authoring.task import TaskTemplate
 from flyte.models import ActionID, CodeBundle, SerializationContext
@@ -63,7 +64,7 @@ class Place:
         )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class RemoteAttempt:
     """A running attempt, or a running trace inside one.
 
@@ -78,6 +79,8 @@ class RemoteAttempt:
     is_over: bool = False
     trace_of: str | None = None
 
-    def inside_trace(self, name: str) -> RemoteAttempt:
+    def inside_trace(self, name: str) -> Self:
         """This attempt as the code of a trace sees it."""
-        return RemoteAttempt(self.task, self.report, self.place, trace_of=name)
+        inside = copy(self)
+        inside.trace_of, inside.is_over = name, False
+        return inside

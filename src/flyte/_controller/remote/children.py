@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 GIVE_UP_S = 1200.0
 """So long may the control plane be away; a restart takes seconds, but somebody may have to come and do it."""
 
+CLOSE_S = 2.0
+
 _WORTH_A_WORD = 8
 """So many streams in a row that broke make some seconds, which whoever reads the log is to know of."""
 
@@ -51,8 +53,8 @@ class Children:
         self._ended: dict[str, ActionUpdate] = {}
         self._waiting: dict[str, asyncio.Future[ActionUpdate]] = {}
         self._is_ready = asyncio.Event()
-        self._error: BaseRuntimeError | None = None
         self._is_closed = False
+        self._error: BaseRuntimeError | None = None
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def take(self, name: str) -> ActionUpdate | None:
@@ -98,26 +100,24 @@ class Children:
         """The watch is over."""
         self._is_closed = True
         self._watching.cancel()
-        await asyncio.wait([self._watching])
+        await asyncio.wait([self._watching], timeout=CLOSE_S)
 
     async def _watch(self) -> None:
         """Told of a cut, asks again: each stream begins with the state of all children."""
         tries, away_since = 0, time.monotonic()
         error: Exception | None = None
-        while True:
+        while not self._is_closed:
             try:
                 async with aclosing(cast("Any", self._client.watch(self.parent))) as updates:
                     async for update in updates:
                         tries, away_since, error = 0, time.monotonic(), None
                         self._hear(update)
                         away_since = time.monotonic()
-            except asyncio.CancelledError:
-                raise
             except Exception as failure:
-                if self._is_closed:
-                    # A stream that is cancelled may end with an error of its own.
-                    return
                 error = failure
+                if self._is_closed:
+                    # The library tells the cancellation of its caller as an error of the call.
+                    return
                 if _is_final(failure):
                     self.fail(refused(cast("Any", failure), f"the watch of action {self.parent.name}"))
                     return

@@ -73,7 +73,7 @@ class RemoteConditions:
     async def ask(self, scope: ActionScope, question: Question) -> _Asked:
         """`question` is with the control plane, where anybody can answer it until the attempt of `scope` is over."""
         attempt = _allowed(scope, question)
-        if not self._controller.endpoint.uses_actions:
+        if not self._controller.uses_actions:
             raise RuntimeSystemError(
                 "ConditionsNotOffered",
                 f"condition {question.name!r} cannot be asked: the control plane is to be asked by QueueService "

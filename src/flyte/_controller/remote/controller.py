@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from contextlib import suppress
@@ -26,7 +26,7 @@ from flyte._controller.remote.files import INPUTS_FILE, write
 from flyte._controller.remote.outcomes import outputs_of
 from flyte._controller.remote.specs import CalledTask, CalledTasks, called_task, named
 from flyte._rpc.identifiers import action_identifier
-from flyte._rpc.in_task import InTaskEndpoint
+from flyte._rpc.settings import SessionSettings
 from flyte.errors import ActionAbortedError, TraceDoesNotAllowNestedTasksError
 from flyte.models import sub_action_name
 from flyte.storage._addresses import join
@@ -61,19 +61,23 @@ class RemoteController:
     own.
 
     Args:
-        endpoint: The control plane.
-        output: What stands for it in `ActionScope.controller.output`: where what attempts print goes that share a
-            process; None where each has a process of its own.
+        settings: How the control plane is reached.
+        uses_actions: It is to be asked by `ActionsService`, else by `QueueService` and `StateService`.
     """
 
-    def __init__(self, endpoint: InTaskEndpoint, output: Any = None) -> None:
-        self.endpoint = endpoint
-        self.output = output
+    def __init__(self, settings: SessionSettings, *, uses_actions: bool = True) -> None:
+        self.uses_actions = uses_actions
+        self._settings = settings
         self.loop = BackgroundLoop("flyte-remote")
         self._tasks = CalledTasks()
         self._counting = threading.Lock()
         self._link: Link | None = None
         self._link_pid = 0
+
+    @property
+    def output(self) -> Any:
+        """Nothing: what attempts print goes where the output of their process goes."""
+        return None
 
     @cached_property
     def tracer(self) -> RemoteTracer:
@@ -139,34 +143,38 @@ class RemoteController:
         return self._link is not None and self._link_pid == os.getpid()
 
     async def end(self, attempt: RemoteAttempt) -> None:
-        """The attempt is over: what it has called and left going on is aborted. For the controller's loop."""
+        """The attempt is over, and nothing that it has called and left going on; for any loop."""
         attempt.is_over = True
-        if self._link is not None and self._link_pid == os.getpid():
-            await self._link.end(attempt.place.action)
+        if self._has_link:
+            await self.loop.run_from_loop(self.link().end(attempt.place.action))
 
-    def end_blocking(self, attempt: RemoteAttempt, within_s: float = CLOSE_S) -> None:
+    def end_blocking(self, attempt: RemoteAttempt) -> None:
         """The same while this thread waits, not for long."""
         attempt.is_over = True
-        if self._link is None or self._link_pid != os.getpid():
-            return
-        with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(self.end(attempt), self.loop.loop).result(within_s)
+        if self._has_link:
+            self._soon(self.link().end(attempt.place.action))
 
-    def close(self, within_s: float = CLOSE_S) -> None:
+    def close(self) -> None:
         """No call goes on, and neither a connection nor a thread is left. Safe to call twice."""
-        link, self._link = self._link, None
-        if link is None or self._link_pid != os.getpid():
-            return
+        if self._has_link:
+            self._soon(self.link().close())
+            self._link = None
+            self.loop.close()
+
+    @property
+    def _has_link(self) -> bool:
+        return self._link is not None and self._link_pid == os.getpid()
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
         with suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(link.close(), self.loop.loop).result(within_s)
-        self.loop.close()
+            asyncio.run_coroutine_threadsafe(work, self.loop.loop).result(CLOSE_S)
 
     def link(self) -> Link:
         """The connection of this process; for the controller's loop."""
-        if self._link is None or self._link_pid != os.getpid():
+        if self._link is None or not self._has_link:
             from flyte._controller.remote.link import Link
 
-            self._link, self._link_pid = Link(self.endpoint), os.getpid()
+            self._link, self._link_pid = Link(self._settings, uses_actions=self.uses_actions), os.getpid()
         return self._link
 
     def child_name(self, scope: ActionScope, identity: str, inputs_hash: str) -> str:

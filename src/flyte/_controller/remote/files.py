@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from flyte.errors import RuntimeSystemError
 from flyte.storage._addresses import is_remote, join
 from flyte.storage._backend import backend_of
-from flyte.storage._flushing import flushing
+from flyte.storage._flushing import flushed
 
 INPUTS_FILE = "inputs.pb"
 OUTPUTS_FILE = "outputs.pb"
@@ -29,9 +29,7 @@ async def write(address: str, data: bytes) -> None:
         await asyncio.to_thread(backend.write, address, data)
         return
     backend.write(address, data)
-    flushed = flushing(address)
-    if flushed is not None:
-        await asyncio.wrap_future(flushed)
+    await flushed(address)
 
 
 async def read_outputs(address: str) -> tuple[Outputs, int]:

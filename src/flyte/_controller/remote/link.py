@@ -14,7 +14,8 @@ from flyte._controller.remote.children import GIVE_UP_S, Children
 from flyte._controller.remote.failures import refused, unreachable
 from flyte._logging import system_logger
 from flyte._rpc.identifiers import action_identifier
-from flyte._rpc.in_task import InTaskClient, InTaskEndpoint, in_task_client
+from flyte._rpc.in_task import InTaskClient, in_task_client
+from flyte._rpc.settings import SessionSettings
 from flyte.models import ActionID
 
 IN_FLIGHT = 64
@@ -31,8 +32,8 @@ _RENEWED_AFTER = 3
 class Link:
     """The connection of one process with one control plane. Lives on the loop of the controller."""
 
-    def __init__(self, endpoint: InTaskEndpoint) -> None:
-        self._client: InTaskClient = in_task_client(endpoint)
+    def __init__(self, settings: SessionSettings, *, uses_actions: bool) -> None:
+        self._client: InTaskClient = in_task_client(settings, uses_actions=uses_actions)
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._children: dict[ActionID, Children] = {}
         self._unanswered = 0

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
-from flyteidl2.common.phase_pb2 import ActionPhase as PhaseMessage
 from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.workflow.run_definition_pb2 import ActionSpec
 from flyteidl2.workflow.state_service_pb2 import ActionUpdate
@@ -27,11 +26,12 @@ from flyte._server.scheduler.ending import Endings, error_column, relative_to
 from flyte._server.scheduler.hub import Hub
 from flyte._server.scheduler.loading import load_open_runs
 from flyte._server.scheduler.recovery import Recovered
+from flyte._server.scheduler.reports import Reports
 from flyte._server.scheduler.rules import KnownSpecs
 from flyte._server.scheduler.states import DONE, TERMINAL, OpenAction, OpenRun
 from flyte._server.scheduler.updates import ChildWatchers
 from flyte._server.scheduler.waiting import Waiting
-from flyte._server.scheduling import RunRequest
+from flyte._server.scheduling import ChildReport, RunRequest
 from flyte._store.aborts import AbortRequest, AbortWatch
 from flyte._store.leases import LeaseKeeper
 from flyte._store.reader import StoreReader
@@ -71,6 +71,7 @@ class Scheduler:
         self._admission = Admission(lambda: executor.capacity, priorities)
         self._drives = Drives(executor, self._admission, self._commits, self._cache, self._endings, self._waiting)
         self._conditions = Conditions(self._home, self._commits, self._endings)
+        self._reports = Reports(self._commits, self._endings, self._count)
         self._leases = LeaseKeeper(writer)
         self._aborts = AbortWatch(writer)
         self._loop = asyncio.get_running_loop()
@@ -210,18 +211,39 @@ class Scheduler:
             return
         if not run.is_external:
             raise NotNowError(f"run {run_name!r} is run by the control plane, which knows itself what comes of it.")
-        root = run.root
-        if phase not in TERMINAL:
+        if phase in TERMINAL:
+            report = ChildReport(
+                target=run.root.target,
+                phase=phase,
+                attempt_no=1,
+                at_us=0,
+                outputs_uri=outputs_uri,
+                error=error,
+                code=code,
+            )
+            await self._reports.end(run.root, report)
+
+    async def report_child(self, run_name: str, report: ChildReport) -> None:
+        """See `Scheduling`."""
+        run = await self._find_open(run_name)
+        if run is None:
+            await self._require_action(run_name, ROOT_ACTION)
             return
-        if outputs_uri:
-            root.output_uri = outputs_uri.removesuffix("/outputs.pb")
-        if phase in DONE:
-            await asyncio.shield(self._endings.succeed(root, None))
-        elif phase == PhaseMessage.ACTION_PHASE_ABORTED:
-            await asyncio.shield(self._endings.abort(root, error, ""))
-        else:
-            failure = Failure(code or "Unknown", "user", error)
-            await asyncio.shield(self._endings.fail(root, ActionPhase.from_protobuf(phase), failure))
+        target = report.target
+        action = run.actions.get(target.action_id.name)
+        if not run.is_external or (action is not None and not action.is_elsewhere):
+            raise NotNowError(
+                f"action {target.action_id.name!r} of run {run_name!r} is run by the control plane, which knows itself "
+                "what comes of it."
+            )
+        if action is not None:
+            await self._reports.go_on(action, report)
+            return
+        parent = run.actions.get(target.parent_action_name or ROOT_ACTION)
+        if parent is None:
+            raise UnknownError(f"run {run_name!r} has no action {target.parent_action_name!r} that could call another.")
+        if parent.is_open:
+            await self._reports.begin(self._new_action(run, parent, target, runs_here=False), report)
 
     def changes(self, run_name: str, action_name: str | None = None) -> AsyncIterator[None]:
         """See `Scheduling`."""
@@ -303,7 +325,9 @@ class Scheduler:
         if action.is_open:
             self._drives.start(action)
 
-    def _new_action(self, run: OpenRun, parent: OpenAction, target: ActionSpec) -> OpenAction:
+    def _new_action(
+        self, run: OpenRun, parent: OpenAction, target: ActionSpec, *, runs_here: bool = True
+    ) -> OpenAction:
         name = target.action_id.name
         kind, title = _kind_of(target)
         if not name or "/" in name or name in (".", ".."):
@@ -313,11 +337,11 @@ class Scheduler:
         if kind == ActionKind.TASK:
             known = self._specs.of(target.task.spec)
             template = known.spec.task_template
-            if not (template.HasField("container") or template.HasField("k8s_pod")):
+            if runs_here and not (template.HasField("container") or template.HasField("k8s_pod")):
                 raise InvalidRequestError(
                     f"task {title!r} of type {template.type!r} has neither container nor pod: it cannot be run here."
                 )
-            if not target.input_uri:
+            if runs_here and not target.input_uri:
                 raise InvalidRequestError(f"action {name!r} of task {title!r} says not where its inputs are.")
             if target.task.HasField("cache_key") and target.task.cache_key.value:
                 cache_key = target.task.cache_key.value
@@ -341,7 +365,7 @@ class Scheduler:
             target=_without_spec(target),
             known=known,
             parent=parent,
-            called_in=parent.record.attempt_no,
+            called_in=parent.record.attempt_no if runs_here else 0,
             called_us=record.created_us,
             cache_key=cache_key,
         )
@@ -414,7 +438,7 @@ class Scheduler:
             self._endings.abort(action, "the action that called it has ended", "")
         elif action.record.kind == ActionKind.CONDITION:
             self._asking.append(self._loop.create_task(self._conditions.ask(action, goes_on=True)))
-        elif action.is_task and not (action.run.is_external and parent is None):
+        elif action.is_task and not action.is_elsewhere:
             if self._executor.knows(_last_attempt(action)):
                 self._drives.start(action, is_adopted=True)
                 return True

@@ -62,7 +62,7 @@ class OpenAction:
         output_uri: Where its last attempt leaves its outputs; of a trace, the file.
         tries: Attempts that count against its retries.
         due_us: The next attempt starts no earlier.
-        called_in: The attempt of its parent that called it last.
+        called_in: The attempt of its parent that called it last; 0 for none that the control plane knows of.
         called_us: When it was.
         open_children: How many of its children are open.
         counts_for_parent: Whether it is one of them.
@@ -109,6 +109,11 @@ class OpenAction:
     def is_task(self) -> bool:
         """Whether it is the call of a task."""
         return self.record.kind == ActionKind.TASK
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it runs where the root of an external run does, and is only told of."""
+        return self.run.is_external and self.called_in == 0
 
     @property
     def folder(self) -> str:

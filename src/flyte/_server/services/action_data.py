@@ -14,6 +14,7 @@ from flyte._server.services.run_reads import inputs_address, outputs_address, st
 from flyte._server.services.store import ServedStore
 from flyte._server.services.views import Viewed
 from flyte._store.reader import StoreReader
+from flyte._store.records import ActionKind
 from flyte.errors import StorageError, StoreError
 from flyte.storage._addresses import is_remote, local_path
 from flyte.storage._open_files import opened
@@ -40,14 +41,15 @@ async def load_action_data(store: ServedStore, run_name: str, action_name: str) 
     viewed, inputs, outputs = await store.read(load)
     if inputs is None and (address := inputs_address(viewed)):
         inputs = await asyncio.to_thread(_read, store.home, viewed, "inputs", address)
-    if outputs is None and (address := outputs_address(viewed)):
+    # A task that returns nothing may leave no file.
+    if outputs is None and _has_outputs(viewed) and (address := outputs_address(viewed)):
         outputs = await asyncio.to_thread(_read, store.home, viewed, "outputs", address)
     return _parsed(Inputs(), inputs, viewed), _parsed(Outputs(), outputs, viewed)
 
 
 def _read(home: Path, viewed: Viewed, what: str, address: str) -> bytes:
     name = f"{viewed.run.run.name}/{viewed.action.name}"
-    if not is_remote(address) and not _is_ours(local_path(address), home, viewed.run.base_dir):
+    if not is_remote(address) and not _is_ours(local_path(address), home, viewed):
         raise NotNowError(
             f"the {what} of {name} are at {address}, which is neither in the home of this server nor in the folder of "
             "the run, so they are not read."
@@ -60,12 +62,18 @@ def _read(home: Path, viewed: Viewed, what: str, address: str) -> bytes:
         raise UnknownError(f"the {what} of {name} cannot be read: {error}") from error
 
 
-def _is_ours(path: Path, home: Path, base_dir: str | None) -> bool:
+def _is_ours(path: Path, home: Path, viewed: Viewed) -> bool:
     resolved = path.resolve()
-    folders = [home.resolve()]
-    if base_dir and not is_remote(base_dir):
-        folders.append(local_path(base_dir).resolve())
-    return any(resolved.is_relative_to(folder) for folder in folders)
+    given = [viewed.run.base_dir, viewed.run.run_spec.run_base_dir]
+    folders = [home, *(local_path(each) for each in given if each and not is_remote(each))]
+    return any(resolved.is_relative_to(folder.resolve()) for folder in folders)
+
+
+def _has_outputs(viewed: Viewed) -> bool:
+    """Whether the task is known to return something, or nothing is known of it."""
+    if viewed.spec is None or not viewed.spec.task_template.HasField("interface"):
+        return viewed.action.kind is not ActionKind.TASK
+    return len(viewed.spec.task_template.interface.outputs.variables) > 0
 
 
 def _parsed(message: M, data: bytes | None, viewed: Viewed) -> M:

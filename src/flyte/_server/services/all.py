@@ -25,7 +25,6 @@ from flyte._server.services.images import ImageService
 from flyte._server.services.places import Places
 from flyte._server.services.projects import ProjectService
 from flyte._server.services.queue import QueueService
-from flyte._server.services.run_creation import RunCreation
 from flyte._server.services.runs import RunService
 from flyte._server.services.secrets import SecretService
 from flyte._server.services.settings import SettingsService
@@ -44,7 +43,6 @@ def made_services(
     """The class of the application and the service of each, for whoever mounts them; as of `services`."""
     places = places or Places()
     store = ServedStore(home, writer, readers)
-    creation = RunCreation(scheduling, store, places)
     # Each service is a class of its own, and so is each application.
     return [
         (QueueServiceASGIApplication, QueueService(scheduling)),
@@ -52,7 +50,7 @@ def made_services(
         (ActionsServiceASGIApplication, ActionsService(scheduling)),
         (RunServiceASGIApplication, RunService(scheduling, store, places)),
         (TrackedRunServiceASGIApplication, TrackedRunService(scheduling, store, places)),
-        (TaskServiceASGIApplication, TaskService(store, places, creation)),
+        (TaskServiceASGIApplication, TaskService(store, places)),
         (ProjectServiceASGIApplication, ProjectService(store, places)),
         (TriggerServiceASGIApplication, TriggerService(store, places)),
         (SecretServiceASGIApplication, SecretService(store, places, Vault(home))),

@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte._atomic import write_atomically
 from flyte._server.callers import current_caller
-from flyte._server.refusals import InvalidRequestError, NotNowError, UnknownError
+from flyte._server.refusals import InvalidRequestError, UnknownError
 from flyte._server.scheduling import RunRequest, Scheduling
 from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
@@ -28,10 +28,10 @@ from flyte._server.services.identifiers import (
 )
 from flyte._server.services.in_task import ADDRESS_LENGTH
 from flyte._server.services.places import Places
+from flyte._server.services.project_places import require_active_project
 from flyte._server.services.settings_values import effective, with_settings
 from flyte._server.services.store import ServedStore
 from flyte._store.database import store_errors
-from flyte._store.projects import find_project
 from flyte._store.served_settings import SettingsLevel, find_settings
 from flyte._store.tasks import TaskKey, find_task
 from flyte._store.triggers import TriggerKey, find_trigger
@@ -76,7 +76,7 @@ class RunCreation:
             RefusedError: it cannot be; nothing was made.
         """
         project, domain, name = run_place(request.WhichOneof("id"), request.run_id, request.project_id)
-        await self.check_project(project, domain)
+        await require_active_project(self._store, self._places, project, domain)
         asked = await self._asked(request, project, domain)
         level = SettingsLevel(project, domain)
         settings = await self._store.read(
@@ -102,23 +102,6 @@ class RunCreation:
                 is_external=is_external,
             )
         )
-
-    async def check_project(self, project: str, domain: str) -> None:
-        """Nothing, of a place that takes runs.
-
-        Raises:
-            UnknownError: there is no such project or domain.
-            NotNowError: the project is archived.
-        """
-        found = await self._store.read(lambda reader: find_project(reader, project))
-        if found is None:
-            raise UnknownError(
-                f"there is no project {project!r}: `flyte create project` makes one, `flyte get project` lists them."
-            )
-        if domain not in self._places.domains:
-            raise UnknownError(f"there is no domain {domain!r}: expected one of {', '.join(self._places.domains)}.")
-        if found.state != 0:
-            raise NotNowError(f"project {project!r} is archived: `flyte update project {project} --unarchive`.")
 
     async def _asked(self, request: CreateRunRequest, project: str, domain: str) -> Asked:
         kind = request.WhichOneof("task")
@@ -191,15 +174,16 @@ class RunCreation:
     async def _inputs(self, asked: Asked, project: str, domain: str) -> tuple[str, str]:
         if asked.offloaded is not None:
             uri = text_of(asked.offloaded.uri, "offloaded_input_data.uri", ADDRESS_LENGTH)
-            return uri, text_of(asked.offloaded.inputs_hash, "offloaded_input_data.inputs_hash", TASK_NAME_LENGTH)
+            digest = asked.offloaded.inputs_hash
+            # Without inputs there is nothing to hash.
+            return uri, text_of(digest, "offloaded_input_data.inputs_hash", TASK_NAME_LENGTH, may_be_empty=True)
         inputs = completed(asked.spec, asked.inputs or Inputs())
         path = self._store.home / "uploads" / project / domain / INLINE_FOLDER / token_hex(16) / "inputs.pb"
         data = inputs.SerializeToString(deterministic=True)
         with store_errors(path):
             await asyncio.to_thread(write_atomically, path, data)
         ignored = asked.spec.task_template.metadata.cache_ignore_input_vars
-        # Without inputs there is nothing to hash, and a hash must not be empty.
-        return str(path), inputs_hash(inputs, ignored) or "none"
+        return str(path), inputs_hash(inputs, ignored)
 
 
 def run_place(kind: str | None, run: RunIdentifier, project: ProjectIdentifier) -> tuple[str, str, str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -31,7 +30,7 @@ from flyte._server.services.run_reads import (
     viewed_action,
 )
 from flyte._server.services.store import ServedStore
-from flyte._server.services.streams import closing, snapshots, ticks, with_ticks
+from flyte._server.services.streams import Pace, closing, snapshots, ticks, with_ticks
 from flyte._server.services.task_groups import task_groups
 from flyte._server.services.views import Viewed, action_message, run_message
 from flyte._server.services.watching import ActionsSeen, RunsSeen, in_parts
@@ -124,14 +123,15 @@ class RunReads:
     ) -> AsyncIterator[messages.WatchRunsResponse]:
         """The newest runs, then each that is made or changes. It ends when whoever watches goes away."""
         seen = RunsSeen(self._places, *runs_watched(request, self._places))
-        is_first = True
+        is_first, pace = True, Pace(_AT_MOST_EVERY_S)
         async with closing(self._run_changes()) as changes:
             async for _ in changes:
+                pace.begin()
                 changed = await self._store.read(seen.changed)
                 if changed or is_first:
                     yield messages.WatchRunsResponse(runs=changed)
                 is_first = False
-                await asyncio.sleep(_AT_MOST_EVERY_S)
+                await pace.rest()
 
     async def list_actions(self, request: messages.ListActionsRequest, ctx: Context) -> messages.ListActionsResponse:
         """One page of the actions of a run, in the order they were made where nothing else is asked for."""
@@ -156,9 +156,10 @@ class RunReads:
         ACTIONS.conditions_of(request.filter)
         run = await self._run(name)
         seen = ActionsSeen(self._places, name, list(request.filter))
-        is_first = True
+        is_first, pace = True, Pace(_AT_MOST_EVERY_S)
         async with closing(self._changes_of(run, None)) as changes:
             async for _ in changes:
+                pace.begin()
                 changed = await self._store.read(seen.changed)
                 if changed or is_first:
                     for part in in_parts(changed):
@@ -166,7 +167,7 @@ class RunReads:
                 is_first = False
                 if seen.is_over:
                     return
-                await asyncio.sleep(_AT_MOST_EVERY_S)
+                await pace.rest()
 
     async def _run(self, name: str) -> ListedRun:
         return await self._store.read(lambda reader: run_of(reader, name))
@@ -298,9 +299,10 @@ class RunService(RunReads):
     ) -> AsyncIterator[messages.WatchGroupsResponse]:
         """The tasks that runs are of, a sentinel, then those of which something changes."""
         sent: dict[str, definitions.TaskGroup] = {}
-        is_first = True
+        is_first, pace = True, Pace(_GROUPS_EVERY_S)
         async with closing(self._run_changes()) as changes:
             async for _ in changes:
+                pace.begin()
                 groups = await self._store.read(lambda reader: task_groups(reader, self._places, request))
                 changed = [group for group in groups if sent.get(group.task_name) != group]
                 names = {group.task_name for group in groups}
@@ -313,7 +315,7 @@ class RunService(RunReads):
                     yield messages.WatchGroupsResponse(sentinel=True)
                 is_first = False
                 sent = {group.task_name: group for group in groups}
-                await asyncio.sleep(_GROUPS_EVERY_S)
+                await pace.rest()
 
     async def _attempt(self, run_name: str, action_name: str, attempt_no: int) -> AttemptView:
         def load(reader: StoreReader) -> list[AttemptView]:

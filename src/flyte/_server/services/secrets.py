@@ -13,6 +13,7 @@ from flyte._server.services.clock import now_us
 from flyte._server.services.identifiers import place_of, text_of
 from flyte._server.services.list_requests import page_size
 from flyte._server.services.places import Places
+from flyte._server.services.project_places import require_place
 from flyte._server.services.store import ServedStore
 from flyte._server.services.views import timestamp
 from flyte._store.served_secrets import (
@@ -42,8 +43,9 @@ class SecretService:
     async def create_secret(self, request: messages.CreateSecretRequest, ctx: Context) -> messages.CreateSecretResponse:
         """The secret is there."""
         key = _key(request.id)
-        sealed = self._vault.seal(key, _value(request.secret_spec))
-        kind = _kind(request.secret_spec)
+        value, kind = _value(request.secret_spec), _kind(request.secret_spec)
+        await require_place(self._store, self._places, key.project, key.domain)
+        sealed = self._vault.seal(key, value)
         if not await self._store.write(create_secret(key, kind, sealed, now_us())):
             raise AlreadyThereError(f"there is a secret {key.name!r} {_where(key)}: UpdateSecret changes its value.")
         return messages.CreateSecretResponse()

@@ -11,6 +11,7 @@ from flyte._server.refusals import AlreadyThereError, InvalidRequestError, NotNo
 from flyte._server.services.clock import now_us
 from flyte._server.services.identifiers import number_of, place_of
 from flyte._server.services.places import Places
+from flyte._server.services.project_places import require_place
 from flyte._server.services.settings_values import check_settings, effective
 from flyte._server.services.store import ServedStore
 from flyte._store.reader import StoreReader
@@ -55,6 +56,7 @@ class SettingsService:
         """The level has settings, of version 1."""
         level = _level(request.key)
         check_settings(request.settings)
+        await require_place(self._store, self._places, level.project, level.domain)
         change = create_settings(level, request.settings, current_caller().subject, now_us())
         if not await self._store.write(change):
             raise AlreadyThereError(f"there are settings {_where(level)}: UpdateSettings changes them.")

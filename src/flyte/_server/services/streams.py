@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
@@ -51,6 +52,26 @@ async def with_ticks(changes: AsyncIterator[None], every_s: float) -> AsyncItera
 
 
 _END = object()
+
+
+class Pace:
+    """Keeps what is read again and again from taking more than a quarter of the time.
+
+    Args:
+        at_least_s: The shortest rest.
+    """
+
+    def __init__(self, at_least_s: float) -> None:
+        self._at_least_s = at_least_s
+        self._began_s = time.monotonic()
+
+    def begin(self) -> None:
+        """Reading begins."""
+        self._began_s = time.monotonic()
+
+    async def rest(self) -> None:
+        """A moment has passed: three times what it took since `begin`, or the shortest rest."""
+        await asyncio.sleep(max(self._at_least_s, 3 * (time.monotonic() - self._began_s)))
 
 
 async def snapshots(

@@ -14,7 +14,7 @@ from flyte._server.services.clock import now_us
 from flyte._server.services.identifiers import TASK_NAME_LENGTH, place_of, task_key_of, text_of
 from flyte._server.services.list_requests import Column, Listing, flag, moment
 from flyte._server.services.places import Places
-from flyte._server.services.run_creation import RunCreation
+from flyte._server.services.project_places import require_active_project
 from flyte._server.services.store import ServedStore
 from flyte._server.services.triggers import checked_automation, trigger_change
 from flyte._server.services.views import identity, timestamp
@@ -45,10 +45,9 @@ TASKS = Listing(
 class TaskService:
     """Deployed tasks."""
 
-    def __init__(self, store: ServedStore, places: Places, creation: RunCreation) -> None:
+    def __init__(self, store: ServedStore, places: Places) -> None:
         self._store = store
         self._places = places
-        self._creation = creation
 
     async def deploy_task(self, request: messages.DeployTaskRequest, ctx: Context) -> messages.DeployTaskResponse:
         """The version is there, with its triggers; a version that is there stays as it is."""
@@ -57,7 +56,7 @@ class TaskService:
             raise InvalidRequestError("spec is missing: expected the spec of the task, with its template.")
         if len(request.triggers) > _MOST_TRIGGERS:
             raise InvalidRequestError(f"triggers has {len(request.triggers)} entries: at most {_MOST_TRIGGERS}.")
-        await self._creation.check_project(key.project, key.domain)
+        await require_active_project(self._store, self._places, key.project, key.domain)
         triggers = [self._trigger(key, index, each) for index, each in enumerate(request.triggers)]
         is_same = await self._store.write(deploy_task(key, request.spec, current_caller().subject, now_us()))
         if not is_same:

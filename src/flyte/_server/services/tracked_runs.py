@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import time
+
 from connectrpc.code import Code
+from flyteidl2.common.identifier_pb2 import ActionIdentifier, RunIdentifier
 from flyteidl2.task.run_pb2 import RunSpec
 from flyteidl2.workflow import tracked_run_service_pb2 as messages
-from flyteidl2.workflow.run_definition_pb2 import RUN_SOURCE_TRACKED
+from flyteidl2.workflow.run_definition_pb2 import RUN_SOURCE_TRACKED, ActionSpec
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, CreateRunResponse
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from flyte._engine.names import ROOT_ACTION
 from flyte._server.codes import Context, answering, connect_error
-from flyte._server.refusals import InvalidRequestError, NotOfferedError
-from flyte._server.scheduling import Scheduling
-from flyte._server.services.identifiers import run_name_of, text_of
+from flyte._server.home_paths import UPLOADS
+from flyte._server.refusals import InvalidRequestError
+from flyte._server.scheduling import ChildReport, Scheduling
+from flyte._server.services.identifiers import ACTION_NAME_BYTES, TASK_NAME_LENGTH, action_name_of, run_name_of, text_of
 from flyte._server.services.in_task import ADDRESS_LENGTH, REASON_LENGTH
 from flyte._server.services.places import Places
 from flyte._server.services.run_creation import RunCreation
 from flyte._server.services.runs import RunReads
 from flyte._server.services.store import ServedStore
 from flyte._server.services.views import run_message
+from flyte._store.listing import ListedRun
+from flyte._store.records import StoredRun
 from flyte.models import ActionPhase
 
 _MOST_UPDATES = 1000
@@ -63,38 +69,61 @@ class TrackedRunService(RunReads):
         name = run_name_of(request.run_id)
         if not 0 < len(request.updates) <= _MOST_UPDATES:
             raise InvalidRequestError(f"updates has {len(request.updates)} entries: expected 1 to {_MOST_UPDATES}.")
-        await self._run(name)
-        statuses = [await self._report(name, update) for update in request.updates]
+        run = await self._run(name)
+        statuses = [await self._report(run, update) for update in request.updates]
         return messages.ReportTrackedActionsResponse(statuses=statuses)
 
-    async def _report(self, run_name: str, update: messages.TrackedActionUpdate) -> Status:
+    async def _report(self, run: ListedRun, update: messages.TrackedActionUpdate) -> Status:
         try:
-            await self._record(run_name, update)
+            await self._record(run, update)
         except Exception as error:
             refused = connect_error(error)
             return Status(code=_NUMBERS.get(refused.code, 2), message=refused.message)
         return Status()
 
-    async def _record(self, run_name: str, update: messages.TrackedActionUpdate) -> None:
-        event = update.event
-        if event.id.name != ROOT_ACTION:
-            raise NotOfferedError(
-                f"action {event.id.name[:60]!r}: of a run that goes on elsewhere this server records the root action, "
-                f"{ROOT_ACTION!r}, and those that it runs itself."
-            )
+    async def _record(self, run: ListedRun, update: messages.TrackedActionUpdate) -> None:
+        event, run_name = update.event, run.run.name
         try:
-            phase = ActionPhase.from_protobuf(event.phase)
-        except ValueError as error:
-            raise InvalidRequestError(f"event.phase: {error}") from error
-        await self._scheduling.report_root(
-            run_name,
-            phase.to_protobuf_value(),
-            text_of(event.outputs.output_uri, "event.outputs.output_uri", ADDRESS_LENGTH, may_be_empty=True),
-            text_of(
-                event.error_info.message[:REASON_LENGTH], "the message of the error", REASON_LENGTH, may_be_empty=True
-            ),
-            text_of(event.error_info.code, "event.error_info.code", REASON_LENGTH, may_be_empty=True),
+            phase = ActionPhase.from_protobuf(event.phase).to_protobuf_value()
+        except ValueError as unknown:
+            raise InvalidRequestError(f"event.phase: {unknown}") from unknown
+        outputs_uri = text_of(event.outputs.output_uri, "event.outputs.output_uri", ADDRESS_LENGTH, may_be_empty=True)
+        error = text_of(
+            event.error_info.message[:REASON_LENGTH], "the message of the error", REASON_LENGTH, may_be_empty=True
         )
+        code = text_of(event.error_info.code, "event.error_info.code", REASON_LENGTH, may_be_empty=True)
+        if event.id.name == ROOT_ACTION:
+            await self._scheduling.report_root(run_name, phase, outputs_uri, error, code)
+            return
+        report = ChildReport(
+            target=self._target(run.run, update),
+            phase=phase,
+            attempt_no=max(event.attempt, 1),
+            at_us=event.updated_time.ToMicroseconds() or time.time_ns() // 1000,
+            outputs_uri=outputs_uri,
+            error=error,
+            code=code,
+        )
+        await self._scheduling.report_child(run_name, report)
+
+    def _target(self, run: StoredRun, update: messages.TrackedActionUpdate) -> ActionSpec:
+        """The action as it would be asked for."""
+        name = action_name_of(update.event.id.name, "event.id.name")
+        identifier = RunIdentifier(org=self._places.org, project=run.project, domain=run.domain, name=run.name)
+        target = ActionSpec(
+            action_id=ActionIdentifier(run=identifier, name=name),
+            parent_action_name=text_of(update.parent_name, "parent_name", ACTION_NAME_BYTES, may_be_empty=True),
+            group=text_of(update.group, "group", TASK_NAME_LENGTH, may_be_empty=True),
+        )
+        if update.HasField("task"):
+            target.task.CopyFrom(update.task)
+            if update.task.spec.task_template.HasField("interface"):
+                # They are uploaded to a place that goes without saying.
+                folder = self._store.home.joinpath(UPLOADS, *(run.project or "", run.domain or ""), "tracked-runs")
+                target.input_uri = str(folder / run.name / name / "inputs.pb")
+        elif update.HasField("trace"):
+            target.trace.CopyFrom(update.trace)
+        return target
 
 
 def _labelled(request: messages.CreateTrackedRunRequest) -> RunSpec:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from flyteidl2.common.identifier_pb2 import TriggerIdentifier, TriggerName
-from flyteidl2.task.common_pb2 import TriggerAutomationSpec
+from flyteidl2.task.common_pb2 import (
+    FIXED_RATE_UNIT_DAY,
+    FIXED_RATE_UNIT_HOUR,
+    FIXED_RATE_UNIT_MINUTE,
+    TriggerAutomationSpec,
+)
 from flyteidl2.trigger import trigger_definition_pb2 as definitions
 from flyteidl2.trigger import trigger_service_pb2 as messages
 
+from flyte._authoring.cron import Cron
 from flyte._server.callers import current_caller
 from flyte._server.codes import Context, answering
 from flyte._server.refusals import InvalidRequestError, NotNowError, UnknownError
@@ -37,6 +43,9 @@ from flyte._store.writer import Change
 
 _MOST_AT_ONCE = 1000
 _EXPRESSION_LENGTH = 255
+_ZONE = "CRON_TZ="
+_NAMED_TIMES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+_UNITS = (FIXED_RATE_UNIT_MINUTE, FIXED_RATE_UNIT_HOUR, FIXED_RATE_UNIT_DAY)
 
 TRIGGERS = Listing(
     key="task_trigger.trigger_id",
@@ -218,15 +227,34 @@ def checked_automation(automation: TriggerAutomationSpec, field: str) -> Trigger
         schedule = automation.schedule
         kind = schedule.WhichOneof("expression")
         if kind == "cron":
-            text_of(schedule.cron.expression, f"{field}.schedule.cron.expression", _EXPRESSION_LENGTH)
+            _check_cron(schedule.cron.expression, schedule.cron.timezone, f"{field}.schedule.cron")
         elif kind == "cron_expression":
-            text_of(schedule.cron_expression, f"{field}.schedule.cron_expression", _EXPRESSION_LENGTH)
+            zone, expression = _zoned(schedule.cron_expression)
+            _check_cron(expression, zone, f"{field}.schedule.cron_expression")
         elif kind == "rate":
             if schedule.rate.value == 0:
                 raise InvalidRequestError(f"{field}.schedule.rate.value is 0: expected how often it fires, from 1.")
+            if schedule.rate.unit not in _UNITS:
+                raise InvalidRequestError(f"{field}.schedule.rate.unit is missing: expected minutes, hours or days.")
         else:
             raise InvalidRequestError(f"{field}.schedule has no expression: expected rate, cron_expression or cron.")
     return automation
+
+
+def _zoned(expression: str) -> tuple[str, str]:
+    """The time zone and the five fields of an expression such as `CRON_TZ=Europe/Berlin 0 * * * *`."""
+    if not expression.startswith(_ZONE):
+        return "", expression
+    zone, _, fields = expression.removeprefix(_ZONE).partition(" ")
+    return zone, fields
+
+
+def _check_cron(expression: str, zone: str, field: str) -> None:
+    text_of(expression, field, _EXPRESSION_LENGTH)
+    try:
+        Cron("0 0 * * *" if expression in _NAMED_TIMES else expression, zone or "UTC")
+    except ValueError as error:
+        raise InvalidRequestError(f"{field}: {error}") from error
 
 
 def trigger_identifier(places: Places, trigger: StoredTrigger) -> TriggerIdentifier:

@@ -52,8 +52,7 @@ class ActionsSeen:
         """
         with reader.snapshot():
             run = run_of(reader, self.run_name)
-            last = max(self._known, default=0)
-            actions = changed_actions(reader, run.run.run_id, last, sorted(self._open))
+            actions = changed_actions(reader, run.run.run_id, self._known, self._open)
             touched = self._take(actions)
             matching = self._matching(reader, run, touched)
             changed = list(self._enriched(reader, run, touched, matching))

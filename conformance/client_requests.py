@@ -1,6 +1,6 @@
 """Compares, field by field, what this project's client and the official one send to a control plane.
 
-    python conformance/requests.py OFFICIAL_PYTHON
+    python conformance/client_requests.py OFFICIAL_PYTHON
 
 `OFFICIAL_PYTHON` is the interpreter of an environment with `flyte==2.12.1`. Both releases run
 `programs/requested_runs.py` against a control plane in memory, which records what it is asked. Prints what is equal,
@@ -59,7 +59,7 @@ ON_PURPOSE = (
     OnPurpose(
         "CreateUploadLocation [3-6]",
         "filename(_root)?",
-        "files of a folder keep their relative paths, which the official one drops: there, two of one name are one file",
+        "files of a folder keep their relative paths, which the official one drops, so that two of one name are one",
     ),
     OnPurpose(
         "(CreateRun|UploadInputs) 12",
@@ -106,7 +106,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def named_requests(peer: Peer) -> dict[str, dict[str, Any]]:
-    """What was recorded, as JSON: `CreateRun 3` is the third; of those that are made at once the order means nothing."""
+    """What was recorded, as JSON: `CreateRun 3` is the third; those made at once are in order of name."""
     words = {str(peer.folder): "(server)", peer.endpoint: "(endpoint)"}
     words |= {name: f"(run {number})" for number, name in enumerate(peer.runs)}
     by_method: dict[str, list[dict[str, Any]]] = defaultdict(list)
