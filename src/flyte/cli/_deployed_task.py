@@ -78,7 +78,7 @@ def _command(name: str, details: TaskDetails) -> DeployedTaskCommand:
     from flyte.cli._task_command import task_command
 
     described = details.pb2.spec.documentation
-    made = task_command(name, details.template)
+    made = task_command(name, details)
     defaults = {each.name: each.parameter.default for each in details.pb2.spec.default_inputs}
     for option in made.params:
         if option.name in defaults:

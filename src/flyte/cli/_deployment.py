@@ -73,6 +73,8 @@ def deploy_selected(new: NewDeployment, output: OutputFormat) -> None:
     print_table(columns, [_row(name, task) for (name, _), task in found.items()], output)
     verb = "Would deploy" if new.is_dry_run else "Deployed"
     note(f"{verb} {show_count(len(found), 'task')}. To run one: flyte run deployed-task {next(iter(found))[1]}")
+    if any(not task.is_new for task in found.values()):
+        note("A version that was there stays as it is, whatever its code is now: choose another with --version.")
 
 
 def _row(environment: str, task: DeployedTask) -> list[str]:

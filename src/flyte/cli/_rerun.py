@@ -158,7 +158,7 @@ def _load_served(run_name: str, action_name: str, options: Mapping[str, Any]) ->
     action = records.load_action(records.load_run(run_name), action_name)
     task = TaskDetails(records.task_of(action))
     inputs = Inputs.FromString(records.load_inputs(action) or b"")
-    return _Earlier(run_name, action_name, task.name, task.template, _shown(inputs), is_served=True)
+    return _Earlier(run_name, action_name, task.name, task, _shown(inputs), is_served=True)
 
 
 def _shown(inputs: Inputs) -> dict[str, str]:

@@ -21,14 +21,15 @@ from flyte.cli._type_texts import is_union, plain, show_type
 
 if TYPE_CHECKING:
     from flyte import TaskTemplate
+    from flyte.remote import TaskDetails
 
     Task = TaskTemplate[Any, Any, Any]
 
 _EMPTY = inspect.Parameter.empty
 
 
-def task_command(name: str, task: Task) -> TaskCommand:
-    """The command `name` that runs `task`."""
+def task_command(name: str, task: Task | TaskDetails) -> TaskCommand:
+    """The command `name` that runs `task`; of a deployed one, its options are those of one that does."""
     interface = task.interface
     documentation = interface.docstring
     descriptions = documentation.input_descriptions if documentation else {}
@@ -53,7 +54,7 @@ def _with_underscores(token: str) -> str:
 class TaskCommand(Command):
     """Runs a task with the inputs that its options give."""
 
-    def __init__(self, task: Task, **kwargs: Any) -> None:
+    def __init__(self, task: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._task = task
 

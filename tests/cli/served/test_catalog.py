@@ -15,9 +15,6 @@ from tests.cli.served.conftest import Plane
 def test_deployed_tasks_are_listed_shown_and_run(flyte: Flyte, plane: Plane) -> None:
     deployed = document(flyte("-of", "json", "deploy", "--version", "v1", "tasks.py", "env"))
     assert {(each["task"], each["version"], each["is_new"]) for each in deployed} >= {("e.one", "v1", True)}
-    again = flyte("deploy", "--version", "v1", "tasks.py", "env")
-    assert again.exit_code == 0
-    assert "was there" in again.stdout
     listed = document(flyte(*plane.endpoint, "-of", "json", "get", "task"))
     assert "e.one" in [each["name"] for each in listed]
     shown = document(flyte("-of", "json", "get", "task", "e.one", "v1"))
@@ -27,6 +24,18 @@ def test_deployed_tasks_are_listed_shown_and_run(flyte: Flyte, plane: Plane) -> 
         ran = flyte("-of", "json", "run", "-f", "deployed-task", task, "--x", "5")
         assert document(ran)["outputs"] == {"o0": 10}
     assert document(flyte("-of", "json", "run", "-f", "deployed-task", "e.one"))["outputs"] == {"o0": 4}
+
+
+def test_a_version_stays_as_it_was_deployed_first(flyte: Flyte, project: Path) -> None:
+    code = "import flyte\nenv = flyte.TaskEnvironment('kept')\n@env.task\ndef main(x: {0}) -> None: ...\n"
+    for _ in range(2):
+        (project / "kept.py").write_text(code.format("int"))
+        assert "was there" not in flyte("deploy", "--version", "v1", "kept.py", "env").stdout
+    (project / "kept.py").write_text(code.format("str"))
+    again = flyte("deploy", "--version", "v1", "kept.py", "env")
+    assert (again.exit_code, "was there" in again.stdout) == (0, True)
+    assert "stays as it is" in again.stderr
+    assert document(flyte("-of", "json", "get", "task", "kept.main", "v1"))["inputs"] == {"x": "int"}
 
 
 def test_help_of_a_deployed_task_shows_its_inputs(flyte: Flyte) -> None:
@@ -97,14 +106,14 @@ def test_a_project_is_made_changed_and_archived(flyte: Flyte) -> None:
 def test_a_secret_of_a_control_plane_is_kept_listed_and_deleted(flyte: Flyte, plane: Plane, project: Path) -> None:
     there = (*plane.endpoint, "-of", "json")
     assert flyte(*there, "create", "secret", "token", "--value", "hush").exit_code == 0
-    (project / "login").write_bytes(b"{}")
-    assert flyte(*there, "create", "secret", "pull", "--type", "image_pull", "--from-file", "login").exit_code == 0
+    (project / "raw").write_bytes(b"some text")
+    assert flyte(*there, "create", "secret", "raw", "--from-file", "raw").exit_code == 0
     listed = document(flyte(*there, "get", "secret"))
-    assert {(each["name"], each["type"]) for each in listed} == {("token", "regular"), ("pull", "image_pull")}
+    assert [(each["name"], each["type"]) for each in listed] == [("raw", "regular"), ("token", "regular")]
     assert "hush" not in json.dumps(listed)
     assert document(flyte(*there, "get", "secret", "token"))[0]["name"] == "token"
     assert flyte(*there, "delete", "secret", "token").exit_code == 0
-    assert [each["name"] for each in document(flyte(*there, "get", "secret"))] == ["pull"]
+    assert [each["name"] for each in document(flyte(*there, "get", "secret"))] == ["raw"]
 
 
 def test_a_secret_kept_on_this_machine_reaches_its_served_runs(flyte: Flyte, project: Path) -> None:
@@ -177,6 +186,7 @@ def test_what_is_wrong_is_said(flyte: Flyte, project: Path, arguments: list[str]
     [
         (["create", "secret", "s", "--group", "g", "--value", "v"], "a control plane knows none"),
         (["create", "secret", "s", "--value", ""], "has no value"),
+        (["create", "secret", "s", "--value", "v", "--type", "image_pull"], "pulls no images"),
         (["delete", "secret", "tokn"], "no secret 'tokn'"),
         (["get", "secret", "tokn"], "no secret 'tokn'"),
     ],
