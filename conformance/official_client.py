@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,13 +29,16 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from conformance.official_commands import COMMANDS, Commands  # noqa: E402
-from conformance.official_server import IMAGES, Server, running_server, variables  # noqa: E402
+from conformance.official_server import IMAGES, Server, make_certificate, running_server, variables  # noqa: E402
 
 MODULES = ("client_calls", "client_served", "client_frames")
 KILLED = "server killed and started again"
+SECURED = "server with TLS that asks for a token"
 ON_DEMAND = "environment made on demand (network)"
 FIGURE = "parent and 10 children within 3 s"
 FIGURE_LIMIT_S = 3.0
+PLAIN = {"insecure": True}
+AT_ONCE = 3
 _DRIVE_LIMIT_S = 900.0
 
 
@@ -78,20 +81,25 @@ class Peer:
         """Whether the scenario is to run."""
         return not self.only or any(part in name for part in self.only)
 
-    def drive(self, modules: Iterable[str], only: Iterable[str] = (), at_once: int = 3) -> list[dict[str, Any]]:
+    def drive(
+        self, modules: Iterable[str], only: Iterable[str] = (), access: Mapping[str, Any] = PLAIN
+    ) -> list[dict[str, Any]]:
         """What a process of the release tells of the scenarios of those modules."""
         request = {
-            "endpoint": self.server.endpoint,
+            "init": {"endpoint": self.server.endpoint, **access},
             "modules": list(modules),
             "only": list(only),
-            "at_once": at_once,
+            "at_once": AT_ONCE,
         }
         log = self.folder.parent / "client.log"
         with log.open("ab") as errors:
             done = subprocess.run(
                 [self.python, "client_drive.py", json.dumps(request)],
                 cwd=self.folder,
-                env=variables(self.folder.parent / "client-home"),
+                # The release sends files with another library, which asks this variable for authorities.
+                env=variables(
+                    self.folder.parent / "client-home", SSL_CERT_FILE=str(access.get("ca_cert_file_path", ""))
+                ),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 timeout=_DRIVE_LIMIT_S,
@@ -177,9 +185,39 @@ def raised(why: str) -> str:
     raise AssertionError(why)
 
 
+def secured(python: Path, folder: Path) -> str:
+    """The client speaks TLS and shows a token, and its tasks show theirs, where the server asks everybody for one."""
+    place = folder / "secured"
+    place.mkdir()
+    certificate = make_certificate(place)
+    server = Server(place, images(python), ("--require-token",), certificate)
+    program = Path(sys.executable).parent / "flyte"
+    command = [str(program), "create", "token", "conformance"]
+    made = subprocess.run(
+        command, env=variables(place, FLYTE_HOME=str(place / "home")), capture_output=True, text=True, check=True
+    )
+    [token] = [word for word in made.stdout.split() if word.startswith("flyte_")]
+    access = {
+        "ca_cert_file_path": str(certificate.authority),
+        "auth_type": "ExternalCommand",
+        "command": ["echo", token],
+    }
+    with running_server(server):
+        lines = Peer(python, folder / "work", server).drive(
+            ["client_calls"], ["nested fan out", "traces are replayed", "in task family of queue and state"], access
+        )
+    failed = [f"{line['scenario']}: {line['why']}" for line in lines if line["why"]]
+    return raised("; ".join(failed)) if failed else ""
+
+
+def images(python: Path) -> tuple[str, ...]:
+    """That the environment of an interpreter stands for the images of the release."""
+    return (f"{IMAGES}={python.parent.parent}",)
+
+
 def on_demand(python: Path, folder: Path) -> str:
     """A server without a mapping installs the release that a client uses."""
-    with running_server(folder / "unmapped", {}) as server:
+    with running_server(Server(folder / "unmapped", ())) as server:
         peer = Peer(python, folder / "work", server)
         [line] = peer.drive(["client_calls"], ["run and outputs"])
         return str(line["why"] and raised(line["why"]))
@@ -201,7 +239,7 @@ def outcomes(python: Path, folder: Path, only: tuple[str, ...], *, network: bool
     (work / "scratch").mkdir(parents=True)
     for program in (FOLDER / "programs").glob("client_*.py"):
         shutil.copy(program, work)
-    with running_server(folder, {IMAGES: python.parent.parent}) as server:
+    with running_server(Server(folder, images(python))) as server:
         peer = Peer(python, work, server, only)
         if peer.wants(FIGURE):
             yield timed(FIGURE, lambda: figure(peer))
@@ -209,6 +247,8 @@ def outcomes(python: Path, folder: Path, only: tuple[str, ...], *, network: bool
         yield from driven(peer)
         if peer.wants(KILLED):
             yield timed(KILLED, lambda: killed(peer))
+    if peer.wants(SECURED):
+        yield timed(SECURED, lambda: secured(python, folder))
     if network and peer.wants(ON_DEMAND):
         yield timed(ON_DEMAND, lambda: on_demand(python, folder))
 

@@ -60,8 +60,20 @@ def made(number: int) -> Change:
             started_us=created_us + 1000,
             ended_us=created_us + 2000 if phase == SUCCEEDED else None,
         )
-        output = f"/home/runs/{name}/a0/1"
-        served = ServedAction(record.action_id, target, DIGEST, None, None, output, 0, None, None, None, None)
+        served = ServedAction(
+            action_id=record.action_id,
+            target=target,
+            spec_digest=DIGEST,
+            cache_key=None,
+            recovered_from=None,
+            output_uri=f"/home/runs/{name}/a0/1",
+            called_in=1,
+            tries=0,
+            due_us=None,
+            abort_reason=None,
+            aborted_by=None,
+            signalled_by=None,
+        )
         return record.row(), tuple(getattr(served, each) for each in ServedAction.__slots__)
 
     new = NewRun(

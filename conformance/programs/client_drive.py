@@ -1,6 +1,6 @@
 """Runs scenarios of modules against a control plane, and prints a line of JSON for each.
 
-Arguments: a JSON object with `endpoint`, `modules`, `only` (names, or none for all) and `at_once`.
+Arguments: a JSON object with `init` (arguments of `flyte.init`), `modules`, `only` (names; none for all) and `at_once`.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def carry_out(name: str, function: Scenario, seats: asyncio.Semaphore) -> 
 
 async def main(request: dict[str, Any]) -> None:
     """All scenarios have run."""
-    await flyte.init.aio(endpoint=request["endpoint"], insecure=True, project="flytesnacks", domain="development")
+    await flyte.init.aio(project="flytesnacks", domain="development", **request["init"])
     seats = asyncio.Semaphore(request["at_once"])
     wanted = {name: each for name, each in SCENARIOS.items() if not request["only"] or name in request["only"]}
     await asyncio.gather(*(carry_out(name, each, seats) for name, each in wanted.items()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flyte._controller.child_tasks import reference_of
 from flyte._engine.attempts import AttemptRules, Backoff, Failure
 from flyte.errors import InlineIOMaxBytesBreached
 
@@ -21,6 +20,8 @@ def attempt_rules(task: Any) -> AttemptRules:
 
 def time_limit(task: Any, code: str, bound_s: float) -> Failure:
     """The failure of an attempt that reached a bound."""
+    from flyte._controller.child_tasks import reference_of
+
     bound = "max_runtime" if code == "MAX_RUNTIME_EXCEEDED" else "deadline"
     message = f"task {task.name!r} was stopped: it reached its {bound} of {bound_s:g} s."
     if not task.is_async and reference_of(task) is None:

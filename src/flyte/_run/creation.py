@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import string
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +20,7 @@ from flyte._run.inputs import convert_root_inputs
 from flyte._run.options import RunOptions
 from flyte._run.raw_data import chosen_raw_data_path, default_raw_data_path, raw_data_settings
 from flyte._run.retention import apply_retention
+from flyte._run.run_names import random_run_name
 from flyte._store.data_holders import RAW_FOLDER
 from flyte._store.owners import this_process
 from flyte._store.payloads import INLINE_LIMIT_BYTES, spill
@@ -37,13 +36,6 @@ if TYPE_CHECKING:
     from flyteidl2.task.common_pb2 import Inputs
 
     from flyte._authoring.task import TaskTemplate
-
-_NAME_ALPHABET = string.ascii_lowercase + string.digits
-
-
-def random_run_name() -> str:
-    """A fresh name for a run: `r` and 11 characters, about 57 random bits."""
-    return "r" + "".join(random.SystemRandom().choices(_NAME_ALPHABET, k=11))
 
 
 def create_run(

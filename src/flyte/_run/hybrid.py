@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from flyteidl2.dataproxy.dataproxy_service_pb2 import GetActionDataResponse
 from flyteidl2.task.common_pb2 import Inputs, OutputReferences, Outputs
 from flyteidl2.workflow import tracked_run_service_pb2 as service
 from flyteidl2.workflow.run_definition_pb2 import ActionEvent, ErrorInfo
@@ -24,15 +25,14 @@ from flyte._controller.remote import Place, RemoteAttempt, RemoteController
 from flyte._controller.remote.files import INPUTS_FILE, OUTPUTS_FILE, write
 from flyte._engine.attempts import Failure
 from flyte._engine.names import ROOT_ACTION
-from flyte._rpc.in_task import InTaskEndpoint
 from flyte._rpc.retries import patient
 from flyte._rpc.sessions import Session
 from flyte._rpc.settings import current_session
-from flyte._run.creation import random_run_name
 from flyte._run.options import RunOptions
 from flyte._run.remote_inputs import convert_inputs
 from flyte._run.remote_run import Target, spec_of, upload_inputs
 from flyte._run.remote_spec import run_spec_of
+from flyte._run.run_names import random_run_name
 from flyte.errors import RuntimeUserError, UnionRpcError
 from flyte.models import ActionID, ActionPhase, RawDataPath, TaskContext
 from flyte.remote._places import run_id
@@ -112,10 +112,8 @@ class _Root:
     async def carry_out(self) -> Run:
         """The root task has run; what came of it is known to the control plane."""
         await self._report_phase(ActionPhase.RUNNING)
-        settings = self._session.settings
-        token = settings.token
-        controller = RemoteController(InTaskEndpoint(settings.endpoint.authority, settings.endpoint.insecure, token))
-        attempt = RemoteAttempt(self._task, self._report, self._place)
+        controller = RemoteController(self._session.settings)
+        attempt = RemoteAttempt(task=self._task, report=self._report, place=self._place)
         try:
             outputs = await self._body(controller, attempt)
             await self._save_report()
@@ -133,7 +131,9 @@ class _Root:
             await asyncio.to_thread(controller.end_blocking, attempt)
             await asyncio.to_thread(controller.close)
         await self._report_phase(ActionPhase.SUCCEEDED)
-        await self._run.details.aio()
+        details = (await self._run.details.aio()).action_details
+        # What went through here need not be asked for.
+        details._action_data = GetActionDataResponse(inputs=self._inputs, outputs=outputs)
         return self._run
 
     async def _body(self, controller: RemoteController, attempt: RemoteAttempt) -> Outputs:

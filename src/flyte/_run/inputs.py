@@ -5,42 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.calls import Attempt
 from flyte._controller.contexts import task_context
 from flyte._controller.local_run import LocalRunSpec, run_folder
 from flyte._controller.progress import TaskProgress
+from flyte._run.no_calls import NoCalls
 from flyte._store.records import ActionRecord
-from flyte.errors import ActionAbortedError
 from flyte.models import TaskContext
 
 if TYPE_CHECKING:
     from flyteidl2.task.common_pb2 import Inputs
 
     from flyte._authoring.task import TaskTemplate
-
-
-class _PlainOutput:
-    """Where prints go while inputs are converted: the terminal. There is no attempt yet whose log they could be in."""
-
-    def write(self, attempt: object, name: str, text: str, terminal: TextIO) -> None:
-        terminal.write(text)
-
-    def flush(self, attempt: object, name: str, terminal: TextIO) -> None:
-        terminal.flush()
-
-
-class _NoCalls:
-    """The controller while inputs are converted: nothing can be called."""
-
-    output = _PlainOutput()
-
-    def __getattr__(self, name: str) -> Any:
-        raise ActionAbortedError(
-            "tasks, traces and conditions cannot be called while the inputs of a run are converted."
-        )
 
 
 def convert_root_inputs(
@@ -57,7 +36,7 @@ def convert_root_inputs(
     def make_context(scope: ActionScope) -> TaskContext:
         return task_context(spec, scope, attempt).replace(in_driver_literal_conversion=True)
 
-    nowhere: Any = _NoCalls()
+    nowhere: Any = NoCalls()
     scope = ActionScope(root.name, nowhere, make_context, custom_context=spec.custom_context, attempt=attempt)
     context = copy_context()
     context.run(enter_scope, scope)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from flyte._controller.local_run import run_folder
 from flyte._run.immediate import immediate
@@ -82,8 +82,8 @@ class LocalRun:
         return self.phase.is_terminal
 
     @immediate
-    def wait(self, quiet: bool = False) -> None:
-        """Nothing is left to wait for; `quiet` says not to draw the progress that there is none of."""
+    def wait(self, quiet: bool = False, wait_for: Literal["terminal", "running"] = "terminal") -> None:
+        """Nothing is left to wait for: it is over. The arguments are those of runs on a control plane."""
 
     @immediate
     def outputs(self) -> ActionOutputs:

@@ -15,7 +15,7 @@ from flyteidl2.core.literals_pb2 import KeyValuePair, Literal
 from flyteidl2.task.common_pb2 import Inputs
 
 from flyte._context import ActionScope, enter_scope
-from flyte._run.inputs import _NoCalls
+from flyte._run.no_calls import NoCalls
 from flyte.errors import RuntimeUserError
 from flyte.models import ActionID, RawDataPath, TaskContext
 from flyte.remote._uploads import folder_address, send_folder
@@ -59,7 +59,7 @@ async def convert_inputs(
 
 
 def _scope(staging: Path) -> ActionScope:
-    nowhere: Any = _NoCalls()
+    nowhere: Any = NoCalls()
 
     def make_context(scope: ActionScope) -> TaskContext:
         from flyte.report import Report

@@ -27,12 +27,12 @@ from flyte._rpc.failures import ALREADY_EXISTS, UNAVAILABLE, never_arrived
 from flyte._rpc.retries import PATIENCE_S, delay_s
 from flyte._rpc.sessions import Session
 from flyte._rpc.settings import current_session
-from flyte._run.creation import random_run_name
 from flyte._run.options import RunOptions
 from flyte._run.remote_code import CodeRequest, PlacedCode, place_code
 from flyte._run.remote_images import images_of
 from flyte._run.remote_inputs import convert_inputs
 from flyte._run.remote_spec import run_spec_of
+from flyte._run.run_names import random_run_name
 from flyte._serialization import task_spec
 from flyte.errors import RunAlreadyExistsError, UnionRpcError
 from flyte.models import CodeBundle, SerializationContext

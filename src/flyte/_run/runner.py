@@ -11,22 +11,18 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from flyte._controller.importing import check_not_importing
 from flyte._controller.progress import RunProgress
-from flyte._controller.recall import Recall
 from flyte._logging import set_log_levels
 from flyte._rpc.settings import session_settings
-from flyte._run.creation import create_run
-from flyte._run.engine import engine
-from flyte._run.execution import Execution
-from flyte._run.local import LocalRun
 from flyte._run.options import Mode, RunOptions, resolve_mode, say_what_is_not_honoured
 from flyte._run.raw_data import as_raw_data_path, resolved
 from flyte._run.refusals import refuse_given, refuse_locally
-from flyte._run.rerunning import RerunCall
 from flyte.syncify import syncify
 
 if TYPE_CHECKING:
     from flyte._authoring.task import TaskTemplate
-    from flyte._run.local import StartedRun
+    from flyte._run.execution import Execution
+    from flyte._run.local import LocalRun, StartedRun
+    from flyte._run.rerunning import RerunCall
     from flyte.models import RawDataPath
     from flyte.remote._documents import Startable
 
@@ -54,6 +50,8 @@ class Runner:
     @property
     def rerun(self) -> RerunCall:
         """`rerun(run_name, ...)` waits for the new run; `await rerun.aio(run_name, ...)` is for async code."""
+        from flyte._run.rerunning import RerunCall
+
         return RerunCall(self)
 
     def is_served(self) -> bool:
@@ -80,6 +78,10 @@ class Runner:
     def prepare(self, task: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Execution:
         """A run of `task` with these inputs, ready to be waited for."""
         from flyte._authoring.task import TaskTemplate
+        from flyte._controller.recall import Recall
+        from flyte._run.creation import create_run
+        from flyte._run.engine import engine
+        from flyte._run.execution import Execution
 
         if not isinstance(task, TaskTemplate):
             if type(task).__module__.startswith("flyte.remote."):

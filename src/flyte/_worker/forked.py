@@ -15,13 +15,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+# What every attempt needs, or those that call others, loaded before processes are forked.
+from flyteidl2.actions import actions_service_connect as _actions  # noqa: F401
+
 from flyte._bundle.module_loading import module_below
+from flyte._controller.remote import link as _link  # noqa: F401
 from flyte._forks.client import ForkServer, Launched
 from flyte._forks.spawning import Spawned, SpawnServer
 from flyte._forks.wire import read_written, receive, send, written
 from flyte._logging import read_log_levels
-
-# What every attempt needs, loaded before processes are forked.
+from flyte._rpc import endpoints as _endpoints  # noqa: F401
+from flyte._rpc import sessions as _sessions  # noqa: F401
+from flyte._serialization import spec as _spec  # noqa: F401
 from flyte._worker import attempt as _attempt  # noqa: F401
 from flyte._worker import logs as _logs  # noqa: F401
 from flyte._worker.program import main

@@ -73,15 +73,14 @@ async def load_code(
     Args:
         bundle: Where the code is.
         attempt_id: The attempt that ran it.
-        dest: The folder; default one named after the version below the working directory.
+        dest: The folder, absent or empty; default one named after the version below the working directory.
         extract: Unpack it.
 
     Raises:
         CodeBundleError: it has no code, or the code is damaged.
         StorageError: it cannot be read.
     """
-    from flyte._bundle.fetching import fetch_bundle
-    from flyte._bundle.inflating import inflate
+    from flyte._bundle.fetching import save_code
 
     if bundle is None:
         where = f"{attempt_id.action_id.run.name}/{attempt_id.action_id.name}"
@@ -89,11 +88,7 @@ async def load_code(
     folder = Path(dest) if dest is not None else Path.cwd() / f"code-{bundle.computed_version[:12]}"
     with TemporaryDirectory(prefix="flyte-tmp-") as scratch:
         here = await _fetched(bundle, attempt_id, Path(scratch))
-        if not extract or here.tgz is None:
-            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-            return await asyncio.to_thread(fetch_bundle, here, folder, is_version_digest=False)
-        await asyncio.to_thread(inflate, here, folder, is_version_digest=False)
-    return folder
+        return await asyncio.to_thread(save_code, here, folder, is_unpacked=extract, is_version_digest=False)
 
 
 async def _fetched(bundle: CodeBundle, attempt_id: ActionAttemptIdentifier, scratch: Path) -> CodeBundle:

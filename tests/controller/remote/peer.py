@@ -71,7 +71,7 @@ class Faults:
     Attributes:
         enqueue: Codes that the next requests are refused with, after they were carried out or not.
         is_enqueued: A refused request was carried out all the same.
-        cut_after: Streams end after so many messages.
+        cut_after: The next streams end after so many messages.
         no_sentinel: Streams do not say when all is told.
         watch: Codes that the next streams are refused with.
         delay_s: How long each request takes.
@@ -79,7 +79,7 @@ class Faults:
 
     enqueue: list[Code] = field(default_factory=list)
     is_enqueued: bool = False
-    cut_after: int | None = None
+    cut_after: list[int] = field(default_factory=list)
     no_sentinel: bool = False
     watch: list[Code] = field(default_factory=list)
     delay_s: float = 0.0
@@ -157,7 +157,8 @@ class Peer:
         running = ActionUpdate(phase=PhaseMessage.ACTION_PHASE_RUNNING, output_uri=str(self._folder / name / "1"))
         running.action_id.name = name
         self.tell(parent, running)
-        inputs = Inputs.FromString(Path(action.input_uri).read_bytes())
+        # A condition has none, at whatever address.
+        inputs = Inputs() if action.HasField("condition") else Inputs.FromString(Path(action.input_uri).read_bytes())
         end = self.script(action, inputs)
         if end is not None:
             self.state(parent, name, end)
@@ -180,7 +181,7 @@ class Peer:
         if not self.faults.no_sentinel:
             stream.put_nowait(None)
         self._streams.add(stream)
-        left = self.faults.cut_after
+        left = self.faults.cut_after.pop(0) if self.faults.cut_after else None
         try:
             while left is None or left > 0:
                 yield await stream.get()

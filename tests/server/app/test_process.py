@@ -250,7 +250,7 @@ def tasks(tmp_path: Path, flyte_home: Path) -> Callable[[str], TaskSpec]:
     return spec
 
 
-def create_run(instance: Instance, spec: TaskSpec, home: Path) -> str:
+def create_run(instance: Instance, spec: TaskSpec, home: Path, token: str = "") -> str:
     """The name of a new run of that task."""
     inputs = home / "uploads" / "inputs.pb"
     inputs.parent.mkdir(exist_ok=True)
@@ -259,13 +259,18 @@ def create_run(instance: Instance, spec: TaskSpec, home: Path) -> str:
     request.offloaded_input_data.uri = str(inputs)
     request.offloaded_input_data.inputs_hash = "h"
     with RunServiceClientSync(instance.url) as client:
-        return str(client.create_run(request).run.action.id.run.name)
+        return str(client.create_run(request, headers=bearer(token)).run.action.id.run.name)
 
 
-def phase_of(instance: Instance, run: str) -> ActionPhase:
+def bearer(token: str) -> dict[str, str]:
+    """How a token is sent."""
+    return {"authorization": f"Bearer {token}"} if token else {}
+
+
+def phase_of(instance: Instance, run: str, token: str = "") -> ActionPhase:
     """The phase of a run."""
     with RunServiceClientSync(instance.url) as client:
-        details = client.get_run_details(GetRunDetailsRequest(run_id=run_id(run))).details
+        details = client.get_run_details(GetRunDetailsRequest(run_id=run_id(run)), headers=bearer(token)).details
     return ActionPhase.from_protobuf(details.action.status.phase)
 
 
@@ -313,6 +318,31 @@ def test_a_stop_may_wait_for_what_runs_and_answers_until_then(
     os.waitpid(instance.pid, 0)
     assert phase_of(start(), run) is ActionPhase.SUCCEEDED
     assert len(here.read_text().split()) == 1
+
+
+NESTED = """
+@env.task
+def child(x: int) -> int:
+    return x + 1
+
+@env.task
+def main() -> int:
+    return child(1)
+"""
+
+
+def test_attempts_call_their_server_where_it_requires_a_token(
+    start: Start, flyte_home: Path, tasks: Callable[[str], TaskSpec]
+) -> None:
+    token = TokenStore(flyte_home).create("ada")
+    instance = start(requires_token=True)
+    spec = tasks(NESTED)
+    with pytest.raises(ConnectError) as refused:
+        create_run(instance, spec, flyte_home)
+    assert refused.value.code == Code.UNAUTHENTICATED
+    run = create_run(instance, spec, flyte_home, token)
+    wait_until(lambda: phase_of(instance, run, token).is_terminal, within_s=30)
+    assert phase_of(instance, run, token) is ActionPhase.SUCCEEDED
 
 
 def port_of(instance: Instance) -> int:

@@ -17,6 +17,7 @@ from flyteidl2.workflow import queue_service_pb2 as queue
 from flyteidl2.workflow import state_service_pb2 as state
 from flyteidl2.workflow.run_definition_pb2 import ConditionAction, TaskAction, TraceAction
 from google.protobuf.json_format import Parse
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte.models import ActionPhase
 from tests.server.scheduler.scripted import spec
@@ -143,6 +144,13 @@ def _named(name: str) -> Callable[[actions.Action], None]:
     return change
 
 
+def _at(address: str) -> Callable[[actions.Action], None]:
+    def change(action: actions.Action) -> None:
+        action.input_uri = address
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -153,7 +161,12 @@ def _named(name: str) -> Callable[[actions.Action], None]:
         (_named("../../x"), "action_id.name"),
         (_named("a0"), "CreateRun"),
         (lambda action: action.task.ClearField("spec"), "task.spec"),
+        (_at("/home/../etc/inputs.pb"), "input_uri"),
         (lambda action: action.trace.CopyFrom(TraceAction()), "trace.name"),
+        (
+            lambda action: action.trace.CopyFrom(TraceAction(name="t", start_time=Timestamp(seconds=2**63 - 1))),
+            "trace.start_time",
+        ),
     ],
 )
 async def test_malformed_call_is_refused_by_its_field(

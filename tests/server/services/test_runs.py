@@ -116,9 +116,9 @@ async def test_second_run_of_a_name_is_refused(tmp_path: Path) -> None:
             "development, staging, production",
         ),
         (
-            m.CreateRunRequest(project_id=PLACE, task_spec=spec(), offloaded_input_data=OffloadedInputData(uri="/x")),
+            m.CreateRunRequest(project_id=PLACE, task_spec=spec(), offloaded_input_data=OffloadedInputData()),
             Code.INVALID_ARGUMENT,
-            "inputs_hash",
+            "offloaded_input_data.uri",
         ),
     ],
 )

@@ -53,7 +53,7 @@ class Children:
         self._ended: dict[str, ActionUpdate] = {}
         self._waiting: dict[str, asyncio.Future[ActionUpdate]] = {}
         self._is_ready = asyncio.Event()
-        self._is_closed = False
+        self._closing = asyncio.Event()
         self._error: BaseRuntimeError | None = None
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
@@ -98,7 +98,7 @@ class Children:
 
     async def close(self) -> None:
         """The watch is over."""
-        self._is_closed = True
+        self._closing.set()
         self._watching.cancel()
         await asyncio.wait([self._watching], timeout=CLOSE_S)
 
@@ -106,7 +106,7 @@ class Children:
         """Told of a cut, asks again: each stream begins with the state of all children."""
         tries, away_since = 0, time.monotonic()
         error: Exception | None = None
-        while not self._is_closed:
+        while not self._closing.is_set():
             try:
                 async with aclosing(cast("Any", self._client.watch(self.parent))) as updates:
                     async for update in updates:
@@ -115,7 +115,7 @@ class Children:
                         away_since = time.monotonic()
             except Exception as failure:
                 error = failure
-                if self._is_closed:
+                if self._closing.is_set():
                     # The library tells the cancellation of its caller as an error of the call.
                     return
                 if _is_final(failure):

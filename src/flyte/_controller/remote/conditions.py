@@ -10,7 +10,6 @@ from flyteidl2.actions.actions_service_pb2 import Action
 from flyteidl2.common.phase_pb2 import ActionPhase as PhaseMessage
 from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.core.types_pb2 import BOOLEAN, FLOAT, INTEGER, STRING, LiteralType
-from flyteidl2.task.common_pb2 import Inputs
 from flyteidl2.workflow.run_definition_pb2 import (
     CONDITION_PROMPT_TYPE_MARKDOWN,
     CONDITION_PROMPT_TYPE_TEXT,
@@ -22,7 +21,6 @@ from google.protobuf.duration_pb2 import Duration
 from flyte._context import ActionScope
 from flyte._controller.remote.attempts import RemoteAttempt
 from flyte._controller.remote.failures import error_of_update
-from flyte._controller.remote.files import write
 from flyte._controller.remote.outcomes import DONE
 from flyte._store.conditions import Question
 from flyte.errors import (
@@ -93,8 +91,6 @@ class RemoteConditions:
         if update is not None:
             waiter = loop.create_task(_known(update))
         else:
-            # It has none; but an address that nothing is at would be odd to whoever looks.
-            await write(action.input_uri, Inputs().SerializeToString())
             asked = loop.create_future()
             waiter = loop.create_task(link.run(action, children, asked))
             await asyncio.wait([waiter, asked], return_when=asyncio.FIRST_COMPLETED)

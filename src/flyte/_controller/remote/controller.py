@@ -27,7 +27,7 @@ from flyte._controller.remote.outcomes import outputs_of
 from flyte._controller.remote.specs import CalledTask, CalledTasks, called_task, named
 from flyte._rpc.identifiers import action_identifier
 from flyte._rpc.settings import SessionSettings
-from flyte.errors import ActionAbortedError, TraceDoesNotAllowNestedTasksError
+from flyte.errors import ActionAbortedError, RuntimeSystemError, TraceDoesNotAllowNestedTasksError
 from flyte.models import sub_action_name
 from flyte.storage._addresses import join
 from flyte.syncify._background import BackgroundLoop
@@ -57,8 +57,8 @@ class _Call:
 class RemoteController:
     """The calls that the code of one process makes, of whichever actions and runs. Safe to use from any thread.
 
-    Until the first call there is neither a thread nor a connection, and a process that is forked after one makes its
-    own.
+    Until the first call there is neither a thread nor a connection, so processes forked before it make calls of their
+    own; one that is forked after it cannot, since the threads that carry requests are not in it.
 
     Args:
         settings: How the control plane is reached.
@@ -171,10 +171,16 @@ class RemoteController:
 
     def link(self) -> Link:
         """The connection of this process; for the controller's loop."""
-        if self._link is None or not self._has_link:
+        if self._link is None:
             from flyte._controller.remote.link import Link
 
             self._link, self._link_pid = Link(self._settings, uses_actions=self.uses_actions), os.getpid()
+        elif not self._has_link:
+            raise RuntimeSystemError(
+                "ForkedProcess",
+                "this process was forked from one that has called tasks, and cannot call any itself: make the calls in "
+                "the process of the attempt, or fork before the first of them.",
+            )
         return self._link
 
     def child_name(self, scope: ActionScope, identity: str, inputs_hash: str) -> str:

@@ -14,14 +14,14 @@ from flyteidl2.core.interface_pb2 import TypedInterface, VariableMap
 from flyteidl2.task.common_pb2 import Inputs
 from flyteidl2.task.task_definition_pb2 import TaskIdentifier, TaskSpec
 
-from flyte._authoring.cache import Cache, VersionParameters
+from flyte._authoring.cache import FunctionBodyPolicy, VersionParameters
 from flyte._authoring.task import TaskTemplate
 from flyte._controller.remote.attempts import Place
 from flyte._engine.cache_keys import cache_key
 from flyte.types._codec import InterfaceCodec
 from flyte.types._hashing import inputs_hash
 
-_BY_CODE = Cache("auto")
+_traces: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,9 +114,16 @@ class CalledTasks:
 
 def trace_identity(function: Callable[..., Any]) -> str:
     """What a traced function is for the names of its actions: its name and its code, where that can be read."""
+    identity = _traces.get(function)
+    if identity is None:
+        identity = _traces[function] = _read_identity(function)
+    return identity
+
+
+def _read_identity(function: Callable[..., Any]) -> str:
     try:
-        version = _BY_CODE.get_version(VersionParameters(func=function))
-    except ValueError:
+        version = FunctionBodyPolicy().get_version("", VersionParameters(func=function))
+    except (OSError, TypeError, ValueError, SyntaxError):
         return function.__name__
     return f"{function.__name__}-{version}"
 
@@ -129,7 +136,9 @@ def _serialized(task: Any, place: Place) -> CalledTask:
         from flyte._bundle.pickled import build_pickled_bundle
 
         code = build_pickled_bundle(task, place.root_dir, to=place.run_base_dir)
-    spec = task_spec(task, place.serialization(code))
+    spec = task_spec(task, place.serialization(code), documented=False)
+    # Calls are sent with all inputs.
+    spec.ClearField("default_inputs")
     return called_task(spec, task.codec, task, task.queue or "")
 
 

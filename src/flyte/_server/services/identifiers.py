@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 from flyteidl2.common.identifier_pb2 import ActionIdentifier, ProjectIdentifier, RunIdentifier
 from flyteidl2.task.task_definition_pb2 import TaskIdentifier
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte._engine.names import check_run_name
 from flyte._server.refusals import InvalidRequestError
 from flyte.errors import RuntimeUserError
 
 _MAX_INT = 2**63 - 1
+_LATEST_S = 253_402_300_799 - 1
+"""The last second but one that a date has a year for."""
+
 PLACE_LENGTH = 63
 TASK_NAME_LENGTH = 255
+ADDRESS_LENGTH = 4096
 ACTION_NAME_BYTES = 200
 """Names of actions are names of folders, in which a file system has room for a little more."""
 
@@ -50,6 +56,18 @@ def place_of(value: str, field: str) -> str:
     return value
 
 
+def address_of(value: str, field: str, *, may_be_empty: bool = False) -> str:
+    """`value`, when it can be an address: nothing in it leads to the folder above, and so out of a home.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    text_of(value, field, ADDRESS_LENGTH, may_be_empty=may_be_empty)
+    if ".." in value.split("/"):
+        raise InvalidRequestError(f"{field} is {value!r}: expected an address without '..' in its path.")
+    return value
+
+
 def number_of(value: int, field: str, at_most: int = _MAX_INT) -> int:
     """`value`, when it is no larger than that.
 
@@ -59,6 +77,19 @@ def number_of(value: int, field: str, at_most: int = _MAX_INT) -> int:
     if value > at_most:
         raise InvalidRequestError(f"{field} is {value}: expected at most {at_most}.")
     return value
+
+
+def moment_of(time: Timestamp, field: str) -> datetime:
+    """The time, when it is one from 1970 on.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if not (0 <= time.seconds <= _LATEST_S and 0 <= time.nanos < 1_000_000_000):
+        raise InvalidRequestError(
+            f"{field} has {time.seconds} seconds and {time.nanos} nanoseconds: expected a time from 1970 to 9999."
+        )
+    return datetime.fromtimestamp(time.seconds, UTC) + timedelta(microseconds=time.nanos // 1000)
 
 
 def run_name_of(run: RunIdentifier, field: str = "run_id") -> str:

@@ -19,12 +19,13 @@ from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
     action_name_of,
     action_names_of,
+    address_of,
+    moment_of,
     run_name_of,
     text_of,
 )
 from flyte._server.services.streams import closing
 
-ADDRESS_LENGTH = 4096
 REASON_LENGTH = 4096
 
 
@@ -92,21 +93,25 @@ def action_spec(action: EnqueuedAction, run_spec: RunSpec | None) -> ActionSpec:
     spec = ActionSpec(
         action_id=action.action_id,
         parent_action_name=parent_name,
-        input_uri=text_of(action.input_uri, "input_uri", ADDRESS_LENGTH, may_be_empty=True),
-        run_output_base=text_of(action.run_output_base, "run_output_base", ADDRESS_LENGTH, may_be_empty=True),
+        input_uri=address_of(action.input_uri, "input_uri", may_be_empty=True),
+        run_output_base=address_of(action.run_output_base, "run_output_base", may_be_empty=True),
         group=text_of(action.group, "group", TASK_NAME_LENGTH, may_be_empty=True),
     )
     if run_spec is not None:
         spec.run_spec.CopyFrom(run_spec)
     kind = action.WhichOneof("spec")
     if kind == "task":
-        text_of(action.input_uri, "input_uri", ADDRESS_LENGTH)
+        address_of(action.input_uri, "input_uri")
         if not action.task.HasField("spec"):
             raise InvalidRequestError("task.spec is missing: an action of a task carries the spec of that task.")
         text_of(action.task.id.name, "task.id.name", TASK_NAME_LENGTH)
         spec.task.CopyFrom(action.task)
     elif kind == "trace":
         text_of(action.trace.name, "trace.name", TASK_NAME_LENGTH)
+        address_of(action.trace.outputs.output_uri, "trace.outputs.output_uri", may_be_empty=True)
+        for name in ("start_time", "end_time"):
+            if action.trace.HasField(name):
+                moment_of(getattr(action.trace, name), f"trace.{name}")
         spec.trace.CopyFrom(action.trace)
     elif kind == "condition":
         text_of(action.condition.name, "condition.name", TASK_NAME_LENGTH)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from secrets import token_hex
 
 from flyteidl2.common.identifier_pb2 import ProjectIdentifier, RunIdentifier
@@ -13,7 +12,6 @@ from flyteidl2.task.common_pb2 import Inputs, NamedLiteral
 from flyteidl2.task.run_pb2 import RunSpec
 from flyteidl2.task.task_definition_pb2 import TaskIdentifier, TaskSpec
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from flyte._atomic import write_atomically
 from flyte._server.callers import current_caller
@@ -21,12 +19,13 @@ from flyte._server.refusals import InvalidRequestError, UnknownError
 from flyte._server.scheduling import RunRequest, Scheduling
 from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
+    address_of,
+    moment_of,
     project_of,
     run_name_of,
     task_key_of,
     text_of,
 )
-from flyte._server.services.in_task import ADDRESS_LENGTH
 from flyte._server.services.places import Places
 from flyte._server.services.project_places import require_active_project
 from flyte._server.services.settings_values import effective, with_settings
@@ -39,9 +38,6 @@ from flyte.types._hashing import inputs_hash
 
 INLINE_FOLDER = "inline"
 """The folder below that of uploads for inputs that came with a request."""
-
-_LATEST_S = 253_402_300_799 - 1
-"""The last moment that a date has a year for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class RunCreation:
         settings = await self._store.read(
             lambda reader: effective([found for each in level.above() if (found := find_settings(reader, each))])
         )
-        started_at = _moment(request.run_start_time) if request.HasField("run_start_time") else None
+        started_at = moment_of(request.run_start_time, "run_start_time") if request.HasField("run_start_time") else None
         uri, digest = await self._inputs(asked, project, domain)
         return await self._scheduling.create_run(
             RunRequest(
@@ -173,7 +169,7 @@ class RunCreation:
 
     async def _inputs(self, asked: Asked, project: str, domain: str) -> tuple[str, str]:
         if asked.offloaded is not None:
-            uri = text_of(asked.offloaded.uri, "offloaded_input_data.uri", ADDRESS_LENGTH)
+            uri = address_of(asked.offloaded.uri, "offloaded_input_data.uri")
             digest = asked.offloaded.inputs_hash
             # Without inputs there is nothing to hash.
             return uri, text_of(digest, "offloaded_input_data.inputs_hash", TASK_NAME_LENGTH, may_be_empty=True)
@@ -220,9 +216,3 @@ def completed(spec: TaskSpec, inputs: Inputs) -> Inputs:
     if missing:
         raise InvalidRequestError(f"inputs lacks {', '.join(missing)}, of which the task has no default.")
     return Inputs(literals=[given[name] for name in expected], context=inputs.context)
-
-
-def _moment(time: Timestamp) -> datetime:
-    if not 0 <= time.seconds <= _LATEST_S:
-        raise InvalidRequestError(f"run_start_time is {time.seconds} s: expected a time from 1970 to 9999.")
-    return datetime.fromtimestamp(time.seconds + time.nanos / 1e9, UTC)

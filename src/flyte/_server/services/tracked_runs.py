@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 from connectrpc.code import Code
 from flyteidl2.common.identifier_pb2 import ActionIdentifier, RunIdentifier
 from flyteidl2.task.run_pb2 import RunSpec
 from flyteidl2.workflow import tracked_run_service_pb2 as messages
 from flyteidl2.workflow.run_definition_pb2 import RUN_SOURCE_TRACKED, ActionSpec
 from flyteidl2.workflow.run_service_pb2 import CreateRunRequest, CreateRunResponse
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from flyte._engine.names import ROOT_ACTION
@@ -17,15 +16,23 @@ from flyte._server.codes import Context, answering, connect_error
 from flyte._server.home_paths import UPLOADS
 from flyte._server.refusals import InvalidRequestError
 from flyte._server.scheduling import ChildReport, Scheduling
-from flyte._server.services.identifiers import ACTION_NAME_BYTES, TASK_NAME_LENGTH, action_name_of, run_name_of, text_of
-from flyte._server.services.in_task import ADDRESS_LENGTH, REASON_LENGTH
+from flyte._server.services.clock import now_us
+from flyte._server.services.identifiers import (
+    TASK_NAME_LENGTH,
+    action_name_of,
+    address_of,
+    moment_of,
+    run_name_of,
+    text_of,
+)
+from flyte._server.services.in_task import REASON_LENGTH
 from flyte._server.services.places import Places
 from flyte._server.services.run_creation import RunCreation
 from flyte._server.services.runs import RunReads
 from flyte._server.services.store import ServedStore
 from flyte._server.services.views import run_message
 from flyte._store.listing import ListedRun
-from flyte._store.records import StoredRun
+from flyte._store.records import StoredRun, to_microseconds
 from flyte.models import ActionPhase
 
 _MOST_UPDATES = 1000
@@ -87,7 +94,7 @@ class TrackedRunService(RunReads):
             phase = ActionPhase.from_protobuf(event.phase).to_protobuf_value()
         except ValueError as unknown:
             raise InvalidRequestError(f"event.phase: {unknown}") from unknown
-        outputs_uri = text_of(event.outputs.output_uri, "event.outputs.output_uri", ADDRESS_LENGTH, may_be_empty=True)
+        outputs_uri = address_of(event.outputs.output_uri, "event.outputs.output_uri", may_be_empty=True)
         error = text_of(
             event.error_info.message[:REASON_LENGTH], "the message of the error", REASON_LENGTH, may_be_empty=True
         )
@@ -99,7 +106,7 @@ class TrackedRunService(RunReads):
             target=self._target(run.run, update),
             phase=phase,
             attempt_no=max(event.attempt, 1),
-            at_us=event.updated_time.ToMicroseconds() or time.time_ns() // 1000,
+            at_us=_reported_us(event.updated_time),
             outputs_uri=outputs_uri,
             error=error,
             code=code,
@@ -112,7 +119,7 @@ class TrackedRunService(RunReads):
         identifier = RunIdentifier(org=self._places.org, project=run.project, domain=run.domain, name=run.name)
         target = ActionSpec(
             action_id=ActionIdentifier(run=identifier, name=name),
-            parent_action_name=text_of(update.parent_name, "parent_name", ACTION_NAME_BYTES, may_be_empty=True),
+            parent_action_name=_parent_name(update),
             group=text_of(update.group, "group", TASK_NAME_LENGTH, may_be_empty=True),
         )
         if update.HasField("task"):
@@ -124,6 +131,15 @@ class TrackedRunService(RunReads):
         elif update.HasField("trace"):
             target.trace.CopyFrom(update.trace)
         return target
+
+
+def _reported_us(time: Timestamp) -> int:
+    reported = to_microseconds(moment_of(time, "event.updated_time"))
+    return reported or now_us()
+
+
+def _parent_name(update: messages.TrackedActionUpdate) -> str:
+    return action_name_of(update.parent_name, "parent_name") if update.parent_name else ""
 
 
 def _labelled(request: messages.CreateTrackedRunRequest) -> RunSpec:
