@@ -69,8 +69,9 @@ class PlaneRecords:
 
         try:
             details = RunDetails.get(name)
-        except RunNotFoundError as error:
-            raise RunNotFoundError(f"{error}{near_names(name, _run_names)}") from None
+        except RunNotFoundError:
+            near = near_names(name, _run_names) or " `flyte get run` lists those there are."
+            raise RunNotFoundError(f"the control plane has no run {name!r} there.{near}") from None
         self._details["a0"] = details.pb2.action
         action = details.pb2.action
         listed = messages.Action(id=action.id, metadata=action.metadata, status=action.status)
@@ -87,8 +88,10 @@ class PlaneRecords:
         if name not in self._details:
             try:
                 self._details[name] = ActionDetails.get(run_name=run.name, name=name).pb2
-            except ActionNotFoundError as error:
-                raise RunNotFoundError(str(error)) from None
+            except ActionNotFoundError:
+                raise RunNotFoundError(
+                    f"run {run.name!r} has no action {name!r}: `flyte get action {run.name}` lists those it has."
+                ) from None
         details = self._details[name]
         action = messages.Action(id=details.id, metadata=details.metadata, status=details.status)
         stored = self._stored(action, _kind_of(details))
