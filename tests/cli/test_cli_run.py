@@ -122,6 +122,25 @@ def test_a_local_run_says_nothing_of_control_planes(flyte: Flyte) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["delete", "run", "-y", "r1"],
+        ["delete", "cache", "--all", "-y"],
+        ["delete", "local-cache"],
+        ["get", "cache"],
+        ["explain", "cache", "r1"],
+        ["resume", "r1"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_about_this_machine_refuses_an_endpoint(flyte: Flyte, arguments: list[str]) -> None:
+    flyte("run", "--local", "--name", "r1", "tasks.py", "nothing")
+    done = flyte("--endpoint", "there:80", *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--endpoint there:80 names a control plane" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ["run", "tasks.py", "nothing"],
         ["run", "deployed-task", "e.double"],
         ["deploy", "tasks.py", "env"],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flyte._server.instances import Instance
     from flyte.config import Config
 
-_OTHERS_START_S = 10.0
+_OTHERS_START_S = 30.0
 _LOOK_EVERY_S = 0.05
 
 
@@ -56,8 +56,9 @@ def with_plane(invocation: Invocation) -> Config:
     if config.platform.endpoint:
         return config
     instance = ensure_running()
-    scheme, _, authority = instance.url.rpartition("://")
-    platform = replace(config.platform, endpoint=authority, insecure=scheme != "https")
+    # By the way of its own attempts, which is there whatever address and certificate it shows to others.
+    authority = instance.task_url.removeprefix("http://")
+    platform = replace(config.platform, endpoint=authority, insecure=True, console_endpoint=instance.url)
     return config.with_params(platform=platform)
 
 
@@ -80,20 +81,20 @@ def ensure_running() -> Instance:
 
 def _start(home: Path) -> Instance:
     from flyte._server.daemon import start_detached
-    from flyte._server.settings import ServerSettings
+    from flyte._server.settings import DEFAULT_PORT, ServerSettings
     from flyte.errors import BaseRuntimeError
 
-    settings = ServerSettings(home=home)
-    try:
-        return start_detached(settings)
-    except BaseRuntimeError as error:
-        if error.code == "ServerRuns":
-            # Another command has started it at the same moment.
-            return _awaited(home, error)
-        if error.code != "AddressInUse":
-            raise
-    # Somebody else has the usual port, such as the control plane of another home folder.
-    return start_detached(replace(settings, port=0))
+    # Somebody else may have the usual port, such as the control plane of another home folder.
+    for port in (DEFAULT_PORT, 0):
+        try:
+            return start_detached(ServerSettings(home=home, port=port))
+        except BaseRuntimeError as error:
+            if error.code == "ServerRuns":
+                # Another command has started it at the same moment.
+                return _awaited(home, error)
+            if error.code != "AddressInUse" or not port:
+                raise
+    raise AssertionError("a free port is always found, or the error of that is raised")
 
 
 def _awaited(home: Path, refusal: Exception) -> Instance:
@@ -121,6 +122,20 @@ def refuse_place() -> None:
                 f"{option} {value} names a place on a control plane, and none is configured: the runs of this machine "
                 "are one list. Leave it out, or say which with `flyte --endpoint ADDRESS`."
             )
+
+
+def refuse_endpoint() -> None:
+    """Nothing, unless an option names a control plane; for commands that are about this machine.
+
+    Raises:
+        CommandError: one does.
+    """
+    endpoint = current_invocation().endpoint
+    if endpoint is not None:
+        raise CommandError(
+            f"--endpoint {endpoint} names a control plane, and this command is about what is recorded on this machine: "
+            "leave it out."
+        )
 
 
 def _with_images(config: Config, images: tuple[str, ...]) -> Config:

@@ -23,12 +23,15 @@ def open_store() -> Iterator[StoreReader | None]:
     """The store; None where nothing was ever recorded, and nothing is created then.
 
     Raises:
-        CommandError: inside, a run or action that was named is not there.
+        CommandError: an option names a control plane.
+        RunNotFoundError: inside, a run or action that was named is not there.
     """
     from flyte._store.database import DATABASE_FILE
     from flyte._store.reader import StoreReader
+    from flyte.cli._plane import refuse_endpoint
     from flyte.config import home
 
+    refuse_endpoint()
     if not (home() / DATABASE_FILE).exists():
         yield None
         return

@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 
 import flyte
+import flyte.errors
 from flyte.io import File
 
 env = flyte.TaskEnvironment("e")
@@ -52,6 +53,15 @@ async def waits(file: str) -> str:
         await asyncio.sleep(0.02)
     print("done", flush=True)
     return Path(file).read_text()
+
+
+@env.task
+async def outlives(file: str) -> str:
+    """Goes on where the task that it calls is aborted."""
+    try:
+        return await waits(file)
+    except flyte.errors.ActionAbortedError:
+        return "went on"
 
 
 @env.task

@@ -228,6 +228,22 @@ def test_a_served_run_is_aborted(flyte: Flyte, project: Path, way: tuple[str, ..
     assert "There is nothing to abort" in again.stderr
 
 
+def test_one_action_of_a_served_run_is_aborted(flyte: Flyte, project: Path, way: tuple[str, ...]) -> None:
+    name = f"outlived-{len(way)}"
+    flyte("run", "--name", name, "tasks.py", "outlives", "--file", str(project / "never"))
+
+    def running() -> list[str]:
+        listed = document(flyte(*way, "-of", "json", "get", "action", name, "--in-phase", "running"))
+        return [each["name"] for each in listed if each["task"] == "e.waits"]
+
+    eventually(lambda: bool(running()))
+    (action,) = running()
+    done = flyte(*way, "abort", "action", name, action)
+    assert (done.exit_code, done.stdout) == (0, f"Action {action} of run {name} is aborted.\n")
+    assert flyte("get", "logs", "-f", name, "a0").exit_code == 0
+    assert document(flyte(*way, "-of", "json", "get", "io", name, "-o")) == {"outputs": {"o0": "went on"}}
+
+
 def test_a_condition_of_a_served_run_is_answered(flyte: Flyte, way: tuple[str, ...]) -> None:
     name = f"asking-{len(way)}"
     flyte("run", "--name", name, "tasks.py", "asks")
