@@ -13,6 +13,7 @@ from flyte.cli._terminal import note
 
 if TYPE_CHECKING:
     from flyte._server.instances import Instance
+    from flyte._server.settings import ServerSettings
     from flyte.config import Config
 
 _OTHERS_START_S = 30.0
@@ -80,21 +81,30 @@ def ensure_running() -> Instance:
 
 
 def _start(home: Path) -> Instance:
-    from flyte._server.daemon import start_detached
-    from flyte._server.settings import DEFAULT_PORT, ServerSettings
+    from flyte._server.settings import ServerSettings
     from flyte.errors import BaseRuntimeError
 
-    # Somebody else may have the usual port, such as the control plane of another home folder.
-    for port in (DEFAULT_PORT, 0):
-        try:
-            return start_detached(ServerSettings(home=home, port=port))
-        except BaseRuntimeError as error:
-            if error.code == "ServerRuns":
-                # Another command has started it at the same moment.
-                return _awaited(home, error)
-            if error.code != "AddressInUse" or not port:
-                raise
-    raise AssertionError("a free port is always found, or the error of that is raised")
+    settings = ServerSettings(home=home)
+    try:
+        return _started(settings)
+    except BaseRuntimeError as error:
+        if error.code != "AddressInUse":
+            raise
+    # Somebody else has the usual port, such as the control plane of another home folder.
+    return _started(replace(settings, port=0))
+
+
+def _started(settings: ServerSettings) -> Instance:
+    from flyte._server.daemon import start_detached
+    from flyte.errors import BaseRuntimeError
+
+    try:
+        return start_detached(settings)
+    except BaseRuntimeError as error:
+        if error.code != "ServerRuns":
+            raise
+        # Another command has started it at the same moment.
+        return _awaited(settings.home, error)
 
 
 def _awaited(home: Path, refusal: Exception) -> Instance:
