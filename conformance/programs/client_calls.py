@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import os
+import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -264,6 +265,35 @@ async def failures_of_other_kinds() -> None:
     equal(run.phase, "failed", "phase of a process that leaves")
     details = await (await flyte.remote.Action.get.aio(run_name=run.name, name="a0")).details()
     assert details.error_info and "3" in details.error_info.message, details.error_info
+
+
+small = flyte.TaskEnvironment("small", resources=flyte.Resources(memory=("300Mi", "500Mi")))
+
+
+@small.task
+async def hungry() -> int:
+    return len(bytearray(b"x") * 2**30)
+
+
+@env.task
+async def crashes() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@env.task
+async def catches_the_end_of_processes() -> list[str]:
+    found = []
+    for call in (hungry, crashes):
+        try:
+            await call()
+        except flyte.errors.BaseRuntimeError as error:
+            found.append(type(error).__name__)
+    return found
+
+
+@scenario
+async def processes_that_are_ended() -> None:
+    equal(await value(catches_the_end_of_processes), ["OOMError", "RuntimeSystemError"], "what the parent caught")
 
 
 @flyte.trace
