@@ -46,6 +46,7 @@ class Invocation:
     endpoint: str | None = None
     insecure: bool | None = None
     auth_type: str | None = None
+    image_builder: str | None = None
     org: str | None = None
     project: str | None = None
     domain: str | None = None
@@ -77,7 +78,11 @@ class Invocation:
             platform = replace(platform, insecure=self.insecure)
         if self.auth_type is not None:
             platform = replace(platform, auth_mode=auth_type_of(self.auth_type))
-        return config.with_params(platform=platform, task=replace(config.task, org=self.org or config.task.org))
+        return config.with_params(
+            platform=platform,
+            task=replace(config.task, org=self.org or config.task.org),
+            image=replace(config.image, builder=self.image_builder or config.image.builder),
+        )
 
 
 def auth_type_of(text: str) -> AuthType:

@@ -59,6 +59,16 @@ class PlaneRecords:
         )
         return (stored_run(run.pb2.action, dict(run.pb2.labels)) for run in found)
 
+    def check_place(self) -> None:
+        """Nothing, where the project and the domain are there.
+
+        Raises:
+            CommandError: one is not.
+        """
+        from flyte.cli._project_views import check_place
+
+        check_place()
+
     def load_run(self, name: str) -> StoredRun:
         """The run of that name.
 

@@ -82,6 +82,24 @@ def known_project(project_id: str) -> Iterator[None]:
         raise CommandError(f"there is no project {project_id!r}.{near}") from None
 
 
+def check_place() -> None:
+    """Nothing, where the project and the domain that the command concerns are there; for listings without an item.
+
+    Raises:
+        CommandError: one is not; near names are offered.
+    """
+    from flyte._rpc.settings import current_session
+    from flyte.remote import Project
+
+    session = current_session()
+    with known_project(session.project):
+        project = Project.get(session.project).pb2
+    domains = [each.id for each in project.domains]
+    if session.domain not in domains:
+        near = near_names(session.domain, lambda: domains) or f" It has {', '.join(domains)}."
+        raise CommandError(f"project {session.project!r} has no domain {session.domain!r}.{near}")
+
+
 def _ids() -> list[str]:
     from flyte.remote import Project
 

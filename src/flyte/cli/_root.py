@@ -86,7 +86,13 @@ def _help_settings() -> dict[str, object]:
     type=click.Choice(["debug", "info", "warning", "error", "critical"]),
     help="Level of `flyte.logger`. [default: info]",
 )
-@refused("--image-builder", "--builder", why="is an option of `flyte build` here: write it there.")
+@click.option(
+    "--image-builder",
+    "--builder",
+    "image_builder",
+    type=click.Choice(["venv", "local", "docker", "local-podman", "remote"]),
+    help="What builds images. Wins over the configuration.",
+)
 @refused("--log-format", why="is not there yet: logs are plain lines on stderr.")
 @refused("--reset-root-logger", takes_value=False, why="is not there yet: the root logger stays as it is.")
 @click.pass_context
@@ -95,6 +101,7 @@ def flyte(
     endpoint: str | None,
     insecure: bool | None,
     auth_type: str | None,
+    image_builder: str | None,
     org: str | None,
     config: Path | None,
     output: str,
@@ -113,6 +120,7 @@ def flyte(
         endpoint=endpoint,
         insecure=insecure,
         auth_type=auth_type,
+        image_builder=image_builder,
         org=org,
         shows_progress=not no_progress,
         log_level=_LEVELS.get(min(verbose, 3)),

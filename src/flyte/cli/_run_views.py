@@ -98,6 +98,8 @@ def show_runs(query: RunQuery, output: OutputFormat) -> None:
             runs = []
         else:
             runs = list(islice(query.select(store), query.limit + 1))
+        if not runs and store is not None and not isinstance(store, StoreReader):
+            store.check_place()
     shown = runs[: query.limit]
     if output.is_document:
         print_document([_document(run) for run in shown], output)

@@ -14,6 +14,7 @@ from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_local
 from flyte.cli._plane import connect, refuse_place
 from flyte.cli._plane_records import near_names
+from flyte.cli._project_views import check_place
 from flyte.cli._terminal import note
 from flyte.config import home
 
@@ -57,6 +58,8 @@ def show_plane_secrets(name: str | None, output: OutputFormat) -> None:
     else:
         with known_secret(name):
             found = [Secret.get(name)]
+    if not found:
+        check_place()
     if output.is_document:
         print_document([_plane_document(each) for each in found], output)
     elif found:

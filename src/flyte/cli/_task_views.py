@@ -11,6 +11,7 @@ from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_local
 from flyte.cli._plane import connect
 from flyte.cli._plane_records import near_names
+from flyte.cli._project_views import check_place
 from flyte.cli._terminal import note
 from flyte.cli._type_texts import show_type
 
@@ -28,6 +29,8 @@ def show_tasks(name: str | None, limit: int, output: OutputFormat, *, are_entryp
     connect()
     found = list(Task.listall(by_task_name=name, limit=limit + 1, entrypoint=are_entrypoints or None))
     shown = found[:limit]
+    if not found:
+        check_place()
     if name is not None and not found:
         raise CommandError(f"no task {name!r} is deployed there.{near_names(name, task_names) or _hint()}")
     if output.is_document:

@@ -14,6 +14,7 @@ from flyte.cli._literals import inputs_of, show_value
 from flyte.cli._moments import show_local
 from flyte.cli._plane import connect
 from flyte.cli._plane_records import near_names
+from flyte.cli._project_views import check_place
 from flyte.cli._task_views import task_names
 from flyte.cli._terminal import note
 
@@ -29,6 +30,8 @@ def show_triggers(task_name: str | None, limit: int, output: OutputFormat) -> No
     connect()
     found = list(Trigger.listall(task_name, limit=limit + 1))
     shown = found[:limit]
+    if not found:
+        check_place()
     if not found and task_name is not None and task_name not in (known := task_names()):
         raise CommandError(f"no task {task_name!r} is deployed there.{near_names(task_name, lambda: known)}")
     if output.is_document:

@@ -64,6 +64,24 @@ def test_a_dry_run_deploys_nothing_and_needs_no_control_plane(
     assert not (tmp_path / "other" / "server.json").exists()
 
 
+def test_images_and_their_builder_are_those_of_the_options(flyte: Flyte, project: Path) -> None:
+    code = (
+        "import flyte\nnamed = flyte.TaskEnvironment('n', image=flyte.Image.from_ref_name('mine'))\n"
+        "plain = flyte.TaskEnvironment('d', image=flyte.Image.from_ref_name('default'))\n"
+        "@named.task\ndef one() -> None: ...\n@plain.task\ndef two() -> None: ...\n"
+    )
+    (project / "images.py").write_text(code)
+    images = ("--image", "mine=registry/mine:1", "--image", "registry/plain:2")
+    assert flyte("deploy", "--version", "v1", *images, "--all", "images.py").exit_code == 0
+    for task, image in (("n.one", "registry/mine:1"), ("d.two", "registry/plain:2")):
+        assert document(flyte("-of", "json", "get", "task", task, "v1"))["image"] == image
+    without = flyte("deploy", "--all", "images.py")
+    assert without.exit_code == 2
+    assert "image 'mine' has no address" in without.stderr
+    config = document(flyte("-of", "json", "--image-builder", "docker", "get", "config"))
+    assert config["image"]["builder"] == "docker"
+
+
 def test_a_folder_is_deployed_whole(flyte: Flyte, project: Path) -> None:
     (project / "more").mkdir()
     code = "import flyte\nenv = flyte.TaskEnvironment('{0}')\n@env.task\ndef main() -> None: ...\n"
@@ -179,6 +197,17 @@ def test_what_is_wrong_is_said(flyte: Flyte, project: Path, arguments: list[str]
     assert done.exit_code == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("what", ["run", "task", "trigger", "secret"])
+def test_a_place_that_is_not_there_is_no_empty_list(flyte: Flyte, plane: Plane, what: str) -> None:
+    done = flyte(*plane.endpoint, "get", what, "-p", "flytesnack", "-d", "staging")
+    assert done.exit_code == 2
+    assert "there is no project 'flytesnack'. Did you mean flytesnacks?" in done.stderr
+    done = flyte(*plane.endpoint, "get", what, "-p", "flytesnacks", "-d", "stagin")
+    assert done.exit_code == 2
+    assert "project 'flytesnacks' has no domain 'stagin'. Did you mean staging?" in done.stderr
+    assert document(flyte(*plane.endpoint, "-of", "json", "get", what, "-d", "production")) == []
 
 
 @pytest.mark.parametrize(
