@@ -70,5 +70,28 @@ def _quantity(what: str, text: str, factor: int) -> int:
 
 def project_options(command: F) -> F:
     """`--project` and `--domain`."""
-    domain = click.option("-d", "--domain", metavar="NAME", help="Domain recorded with the run.")
-    return click.option("-p", "--project", metavar="NAME", help="Project recorded with the run.")(domain(command))
+    domain = click.option("-d", "--domain", metavar="NAME", help="Domain of the run; default the configured one.")
+    return click.option("-p", "--project", metavar="NAME", help="Project of the run; default the configured one.")(
+        domain(command)
+    )
+
+
+def place_options(command: F) -> F:
+    """`--project` and `--domain` of what the command is about, where that is on a control plane."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            from flyte.cli._invocation import Invocation
+
+            setattr(ctx.ensure_object(Invocation), parameter.name or "", value)
+
+    for names, what in ((("-d", "--domain"), "Domain"), (("-p", "--project"), "Project")):
+        option = click.option(
+            *names,
+            metavar="NAME",
+            expose_value=False,
+            callback=keep,
+            help=f"{what} on the control plane; default the configured one.",
+        )
+        command = option(command)
+    return command

@@ -106,7 +106,8 @@ class DataProxyService:
                     os.utime(path)
                 except FileNotFoundError:
                     write_atomically(path, data)
-            return inputs_hash(request.inputs)
+            # Without inputs there is nothing to hash, and a hash must not be empty.
+            return inputs_hash(request.inputs) or "none"
 
         response = UploadInputsResponse()
         response.offloaded_input_data.inputs_hash = await asyncio.to_thread(write)
