@@ -17,6 +17,7 @@ from flyte._server.daemon import start_detached, stop_server
 from flyte._server.executors.host_socket import connected
 from flyte._server.instances import LOG_FILE, Instance, running_instance
 from flyte._server.settings import ServerSettings
+from tests.server.marks import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,7 +80,8 @@ class Plane:
             left.close()
             self.start()
         self.stop()
-        assert not self._hosts()
+        # A host that an earlier server has started is told to end, and waited for by nobody.
+        wait_until(lambda: not self._hosts())
 
     def enter(self) -> Instance:
         """This process is set up for it."""

@@ -51,7 +51,7 @@ class Programs:
     """Runs each attempt as the code of a tree would: it calls its children, waits for them, and ends."""
 
     def __init__(self, tree: Tree, draw: random.Random) -> None:
-        self.capacity = Capacity(cpu_millis=1500, memory_bytes=1 << 30)
+        self.capacity = Capacity(cpu_millis=300, memory_bytes=1 << 30)
         self.scheduler: Scheduler | None = None
         self.tree = tree
         self.draw = draw

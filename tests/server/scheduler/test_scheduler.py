@@ -234,7 +234,7 @@ async def test_name_that_no_folder_can_have_is_refused(tmp_path: Path, name: str
 
 
 async def test_waiting_parents_hold_no_seat_so_that_deep_runs_finish(tmp_path: Path) -> None:
-    executor = ScriptedExecutor(Capacity(cpu_millis=500, memory_bytes=1 << 30))
+    executor = ScriptedExecutor(Capacity(cpu_millis=100, memory_bytes=1 << 30))
     async with plane(tmp_path, executor) as p:
         await p.run()
         await p.executor.attempt("a0")
@@ -251,7 +251,7 @@ async def test_waiting_parents_hold_no_seat_so_that_deep_runs_finish(tmp_path: P
 
 
 async def test_no_more_attempts_run_than_the_machine_has_room_for(tmp_path: Path) -> None:
-    executor = ScriptedExecutor(Capacity(cpu_millis=1000, memory_bytes=1 << 30))
+    executor = ScriptedExecutor(Capacity(cpu_millis=200, memory_bytes=1 << 30))
     async with plane(tmp_path, executor) as p:
         await p.run()
         await p.executor.attempt("a0")
@@ -297,7 +297,7 @@ async def test_reused_workers_hold_no_more_attempts_than_they_have_seats(tmp_pat
 async def test_queue_with_priority_goes_first(tmp_path: Path) -> None:
     from flyte._server.scheduler import Scheduler
 
-    executor = ScriptedExecutor(Capacity(cpu_millis=500, memory_bytes=1 << 30))
+    executor = ScriptedExecutor(Capacity(cpu_millis=100, memory_bytes=1 << 30))
     writer = Writer(tmp_path)
     scheduler = Scheduler(writer, executor, {"urgent": 10})
     p = Plane(tmp_path, executor, scheduler)
@@ -330,7 +330,7 @@ async def test_attempt_is_killed_at_its_bound(tmp_path: Path, settings: dict[str
 
 
 async def test_attempt_that_waits_too_long_is_not_run(tmp_path: Path) -> None:
-    executor = ScriptedExecutor(Capacity(cpu_millis=500, memory_bytes=1 << 30))
+    executor = ScriptedExecutor(Capacity(cpu_millis=100, memory_bytes=1 << 30))
     async with plane(tmp_path, executor) as p:
         await p.run(name="first")
         await executor.attempt("a0")
