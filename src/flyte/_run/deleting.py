@@ -21,6 +21,7 @@ from flyte._store.deletion import (
 )
 from flyte._store.reader import StoreReader
 from flyte._store.records import StoredRun
+from flyte._store.served import EXTERNAL, SERVED
 from flyte._store.writer import Writer
 from flyte.errors import RuntimeUserError
 
@@ -91,11 +92,17 @@ def run_ages(reader: StoreReader) -> list[RunAge]:
 
 
 def check_deletable(run: StoredRun) -> None:
-    """Nothing, when nobody executes the run.
+    """Nothing, when nobody executes the run, or will go on with it.
 
     Raises:
         RuntimeUserError: code `RunIsOwned`.
     """
+    if not run.phase.is_terminal and run.mode in (SERVED, EXTERNAL):
+        raise RuntimeUserError(
+            "RunIsOwned",
+            f"run {run.name!r} of the control plane is {run.phase.value}: wait for it, or end it with "
+            f"`flyte abort run {run.name}`. A control plane that has stopped goes on with it when it is started again.",
+        )
     if not run.phase.is_terminal and not run.is_interrupted:
         raise RuntimeUserError(
             "RunIsOwned",

@@ -6,6 +6,7 @@ unless a cached result or another run names it, or an entry that is held does.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -80,7 +81,8 @@ def _named_in(payload: bytes, prefix: bytes, entries: set[str]) -> set[str]:
 
 def _values_in(entry: Path) -> Iterator[bytes]:
     """The pickles and offloaded literals in an entry: what may name further data."""
-    with suppress(OSError):
-        for path in entry.iterdir():
-            if path.name == "literal.pb" or _HEX.fullmatch(path.name):
-                yield path.read_bytes()
+    for here, _, files in os.walk(entry):
+        for name in files:
+            if name == "literal.pb" or _HEX.fullmatch(name):
+                with suppress(OSError):
+                    yield Path(here, name).read_bytes()

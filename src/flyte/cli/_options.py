@@ -37,6 +37,37 @@ def duration(text: str) -> timedelta:
         raise click.BadParameter(f"{error}. Expected {DURATION_FORMS}.") from None
 
 
+def priority(text: str) -> tuple[str, int]:
+    """Type of an option `NAME=PRIORITY`."""
+    name, number = assignment(text)
+    try:
+        return name, int(number)
+    except ValueError:
+        raise click.BadParameter(f"the priority of {name!r} is {number!r}: it must be a whole number.") from None
+
+
+def quantity_of_cores(text: str) -> int:
+    """Type of an option that is a number of cores, in thousandths."""
+    return _quantity("cores", text, 1000)
+
+
+def quantity_of_bytes(text: str) -> int:
+    """Type of an option that is a size."""
+    return _quantity("the size", text, 1)
+
+
+def _quantity(what: str, text: str, factor: int) -> int:
+    from flyte._authoring.quantities import parse_bytes, parse_cores
+
+    try:
+        number = int((parse_cores if factor == 1000 else parse_bytes)(what, text) * factor)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+    if number < 1:
+        raise click.BadParameter(f"{text!r} is nothing: attempts could take nothing at all.")
+    return number
+
+
 def project_options(command: F) -> F:
     """`--project` and `--domain`."""
     domain = click.option("-d", "--domain", metavar="NAME", help="Domain of the run; default the configured one.")

@@ -126,7 +126,7 @@ async def test_second_run_of_a_name_is_refused(tmp_path: Path) -> None:
             m.CreateRunRequest(
                 project_id=PLACE, task_spec=spec(), run_spec=RunSpec(notification_rule_name="on-failure")
             ),
-            Code.UNIMPLEMENTED,
+            Code.INVALID_ARGUMENT,
             "notifications",
         ),
     ],

@@ -15,7 +15,7 @@ from flyteidl2.workflow.run_service_pb2 import CreateRunRequest
 
 from flyte._atomic import write_atomically
 from flyte._server.callers import current_caller
-from flyte._server.refusals import InvalidRequestError, NotOfferedError, UnknownError
+from flyte._server.refusals import InvalidRequestError, UnknownError
 from flyte._server.scheduling import RunRequest, Scheduling
 from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
@@ -187,10 +187,10 @@ def refuse_notifications(run_spec: RunSpec, field: str) -> None:
     """Nothing, unless a run is to tell somebody of its phases.
 
     Raises:
-        NotOfferedError: it is.
+        InvalidRequestError: it is.
     """
     if run_spec.notification_rule_name or run_spec.notification_rules.rules:
-        raise NotOfferedError(
+        raise InvalidRequestError(
             f"{field} asks for notifications, which this server sends to nobody: leave out `notifications=`, and "
             "`flyte get run` or a watch of the run tells what comes of it."
         )
