@@ -2,7 +2,8 @@
 
 `FLYTE_FAULT_POINT=action.recorded:3` kills the process, as `kill -9` would, when it reaches `action.recorded` for the
 third time; without a number it is the first. With `:raise-enospc` behind that, the disk is full from then on: that time
-and every later one raise `OSError(ENOSPC)`. With `FLYTE_FAULT_WHILE=<file>` a point counts only while there is that file.
+and every later one raise `OSError(ENOSPC)`. With `FLYTE_FAULT_WHILE=<file>` a point counts only while that file is
+there.
 """
 
 from __future__ import annotations
