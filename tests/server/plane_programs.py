@@ -103,3 +103,12 @@ async def length(file: File) -> int:
     """Of a file that the client has sent."""
     async with file.open("rb") as opened:
         return len(await opened.read())
+
+
+secret = flyte.TaskEnvironment("secret", secrets=flyte.Secret("token", as_env_var="TOKEN"))
+
+
+@secret.task
+def shows() -> str:
+    """A secret."""
+    return os.environ["TOKEN"]

@@ -186,6 +186,7 @@ class HostedExecutor:
         """Whether there is a host; another one may be where this one was about to end."""
         home = self._settings.home
         connection = await asyncio.to_thread(connected, home)
+        is_new = connection is None
         if connection is None:
             await asyncio.to_thread(self._start_host)
             connection = await asyncio.to_thread(connected, home)
@@ -197,6 +198,10 @@ class HostedExecutor:
         except (asyncio.IncompleteReadError, OSError):
             writer.close()
             return False
+        if is_new and hello["version"] != VERSION:
+            writer.write(framed({"kind": "close"}))
+            writer.close()
+            raise AttemptLostError("another release of flyte was installed below this server: start the server again")
         if hello["version"] != VERSION:
             system_logger.warning("the attempts of an earlier release are lost: its host speaks another language")
             writer.write(framed({"kind": "close"}))
