@@ -14,7 +14,7 @@ from flyte._server.daemon import start_detached, stop_server
 from flyte._server.instances import running_instance
 from flyte._server.settings import ServerSettings
 from tests.cli.conftest import Flyte
-from tests.cli.served.commands import document, eventually, phase_of
+from tests.cli.served.commands import document, eventually, phase_of, running_flyte
 
 TASKS = """
 import asyncio
@@ -107,6 +107,7 @@ def test_a_served_run_goes_on_when_the_control_plane_is_started_again(
     eventually(lambda: phase_of(flyte, "r") == "running")
     stop_server(flyte_home, 20)
     assert phase_of(flyte, "r") == "interrupted"
+    assert "it goes on when that is started" in flyte("get", "logs", "-f", "r").stderr
     resumed = flyte("resume", "r")
     assert resumed.exit_code == 2
     assert "goes on with it when it runs: `flyte start --detach`" in resumed.stderr
@@ -114,6 +115,21 @@ def test_a_served_run_goes_on_when_the_control_plane_is_started_again(
     start_detached(ServerSettings(home=flyte_home, port=0))
     assert flyte("get", "logs", "-f", "r").exit_code == 0
     assert document(flyte("-of", "json", "get", "io", "r", "-o")) == {"outputs": {"o0": "at last"}}
+
+
+def test_following_outlives_a_restart_of_the_control_plane(flyte: Flyte, flyte_home: Path, project: Path) -> None:
+    instance = start_detached(ServerSettings(home=flyte_home, port=0))
+    settings = ServerSettings(home=flyte_home, port=int(instance.url.rpartition(":")[2]))
+    go_on = project / "go"
+    with running_flyte("run", "-f", "--name", "r", "tasks.py", "waits", "--file", str(go_on)) as following:
+        eventually(lambda: flyte("get", "run", "r").exit_code == 0)
+        eventually(lambda: phase_of(flyte, "r") == "running")
+        stop_server(flyte_home, 20)
+        start_detached(settings)
+        go_on.write_text("at last")
+        said, why = following.communicate(timeout=60)
+        assert following.returncode == 0, why
+        assert b"o0 = 'at last'" in said
 
 
 def test_a_served_run_is_aborted_while_nothing_runs(flyte: Flyte, flyte_home: Path, project: Path) -> None:

@@ -315,6 +315,10 @@ def test_a_run_name_is_used_once(flyte: Flyte) -> None:
         (["run", "--run-project", "p", "tasks.py", "nothing"], "use --project and --domain"),
         (["run", "--version", "1", "deployed-task", "e.double"], "write TASK:VERSION"),
         (["run", "python-script", "s.py"], "make the script a task"),
+        (
+            ["--endpoint", "there:80", "--auth-type", "pkce", "get", "run"],
+            "from an OAuth server, which this release cannot",
+        ),
         (["--auth-type", "magic", "get", "run"], "--auth-type 'magic': expected one of Pkce"),
         (["serve", "tasks.py", "app"], "serves no apps"),
         (["get", "artifact"], "keeps no artifacts"),

@@ -125,7 +125,7 @@ def test_no_progress_shows_the_outcome_only() -> None:
     assert "succeeded" in session.raw
 
 
-@pytest.mark.parametrize("arguments", [["run", "tasks.py", "main"], ["get", "run"], ["run", "--help"]])
+@pytest.mark.parametrize("arguments", [["run", "--local", "tasks.py", "main"], ["get", "run"], ["run", "--help"]])
 def test_no_color_is_honoured(arguments: list[str]) -> None:
     assert "\x1b[" in in_terminal(*arguments).raw
     styled = re.compile(r"\x1b\[[0-9;]*m")

@@ -67,6 +67,8 @@ def follow_logs(query: LogQuery) -> None:
             if not is_over:
                 # A run of very many actions takes its time to look through; half of it is left to the run.
                 time.sleep(max(_POLL_S, time.monotonic() - began))
+        if run.mode != "local" and store.load_run(run.name).is_interrupted:
+            note(f"The control plane of run {run.name} does not run: it goes on when that is started (`flyte start`).")
 
 
 class _Logs:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyte.cli._errors import CommandError
-from flyte.cli._invocation import Invocation, current_invocation
+from flyte.cli._invocation import Invocation, auth_type_of, current_invocation
 from flyte.cli._terminal import note
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flyte._server.settings import ServerSettings
     from flyte.config import Config
 
+_WAYS_TO_GET_TOKENS = ("ExternalCommand", "Passthrough")
 _OTHERS_START_S = 30.0
 _LOOK_EVERY_S = 0.05
 
@@ -42,6 +43,7 @@ def connect(
     from flyte._run import init_from_config
 
     invocation = current_invocation()
+    _check_auth(invocation)
     config = _with_images(with_plane(invocation), images)
     init_from_config(
         config,
@@ -49,6 +51,19 @@ def connect(
         project=project or invocation.project,
         domain=domain or invocation.domain,
     )
+
+
+def _check_auth(invocation: Invocation) -> None:
+    """Nothing, unless an option asks for a way to get tokens that there is not; the configuration's default is one.
+
+    Raises:
+        CommandError: it does.
+    """
+    if invocation.auth_type is not None and auth_type_of(invocation.auth_type) not in _WAYS_TO_GET_TOKENS:
+        raise CommandError(
+            f"--auth-type {invocation.auth_type} gets a token from an OAuth server, which this release cannot: put one "
+            "into FLYTE_API_KEY, or use external-command, with admin.command in the configuration."
+        )
 
 
 def with_plane(invocation: Invocation) -> Config:

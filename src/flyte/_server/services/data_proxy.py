@@ -106,8 +106,7 @@ class DataProxyService:
                     os.utime(path)
                 except FileNotFoundError:
                     write_atomically(path, data)
-            # Without inputs there is nothing to hash, and a hash must not be empty.
-            return inputs_hash(request.inputs) or "none"
+            return inputs_hash(request.inputs)
 
         response = UploadInputsResponse()
         response.offloaded_input_data.inputs_hash = await asyncio.to_thread(write)
