@@ -18,7 +18,7 @@ from flyte._engine.attempts import Failure
 from flyte._server.refusals import InvalidRequestError, NotNowError
 from flyte._server.scheduler.commits import Commits
 from flyte._server.scheduler.ending import Endings
-from flyte._server.scheduler.states import OpenAction
+from flyte._server.scheduler.states import DONE, OpenAction
 from flyte._store.conditions import (
     AnswerWatch,
     OpenCondition,
@@ -55,7 +55,7 @@ class Conditions:
         action.record.phase = PAUSED
         action.record.started_us = action.record.started_us or time.time_ns() // 1000
         self._commits.record(action)
-        state = await self._commits.change(open_condition(action.record.action_id, question, goes_on=goes_on))
+        state = await self._commits.insist(open_condition(action.record.action_id, question, goes_on=goes_on))
         assert isinstance(state, OpenCondition)
         if not action.is_open:
             return
@@ -82,10 +82,14 @@ class Conditions:
         """
         answer = _answer_of(action, value)
         given = await self._commits.change(answer_condition(action.record.action_id, answer))
-        if not given or not action.is_open:
+        if given and action.is_open:
+            action.signalled_by = signalled_by or None
+            await asyncio.shield(self._answered(action, answer))
+        elif given and action.record.phase in DONE:
+            # Heard of through the store, before this.
+            await self._commits.caught_up()
+        else:
             raise NotNowError(f"condition {action.target.condition.name!r} of run {action.run.name!r} is not open.")
-        action.signalled_by = signalled_by or None
-        await asyncio.shield(self._answered(action, answer))
 
     def let_go(self, action: OpenAction) -> None:
         """Nobody is asked any more."""
@@ -120,7 +124,7 @@ class Conditions:
         task.add_done_callback(self._expiring.discard)
 
     async def _expire(self, action: OpenAction) -> None:
-        state = await self._commits.change(condition_state(action.record.action_id))
+        state = await self._commits.insist(condition_state(action.record.action_id))
         assert isinstance(state, OpenCondition)
         if not action.is_open:
             return
