@@ -35,7 +35,7 @@ async def requests(p: Plane, acknowledged: Callable[[str], object]) -> None:
     acknowledged("r is made")
     for name in ("c1", "c2", "c3"):
         with suppress(RunAbortedError):
-            await p.call(name, retried())  # type: ignore[arg-type]
+            await p.call(name, retried())
         acknowledged(f"{name} is called")
     with suppress(RunAbortedError):
         await condition(p)

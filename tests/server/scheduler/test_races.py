@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from flyte._controller.error_documents import error_document
 from flyte._engine.attempts import Failure
 from flyte._server.executors.orders import AttemptEnd, AttemptOrder
 from flyte._server.refusals import InvalidRequestError, RunAbortedError
+from flyte._store.cache import reserve
 from flyte._store.database import DATABASE_FILE, connect
-from flyte._store.writer import Change
+from flyte._store.writer import Change, end_run, in_order
 from flyte.models import ActionPhase
 from tests.server.scheduler.scripted import (
     Plane,
@@ -116,6 +118,7 @@ async def test_run_that_is_aborted_while_it_is_made_is_aborted(tmp_path: Path) -
             if isinstance(result, int):
                 # The run is in the store, and its maker has not heard of that.
                 aborts.append(asyncio.create_task(p.scheduler.abort_run("r", "at once")))
+                await asyncio.sleep(0.05)
             return result
 
         aborts: list[asyncio.Task[None]] = []
@@ -143,7 +146,14 @@ async def test_run_whose_root_has_ended_ends_with_the_next_server(tmp_path: Path
         assert second.executor.attempts == []
 
 
-async def test_abort_of_a_large_run_is_answered_when_all_of_it_is_recorded(tmp_path: Path) -> None:
+async def test_abort_of_a_large_run_is_answered_when_all_of_it_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*asked: int) -> Change:
+        time.sleep(0.1)  # The store takes what was recorded before.
+        return in_order(lambda _: time.sleep(0.2), end_run(*asked))
+
+    monkeypatch.setattr("flyte._server.scheduler.ending.end_run", slow)
     async with plane(tmp_path) as p:
         await p.run()
         await p.executor.attempt("a0")
@@ -253,25 +263,24 @@ async def test_condition_waits_for_a_store_that_takes_nothing(tmp_path: Path) ->
         await p.until("ask", ActionPhase.TIMED_OUT)
 
 
-async def test_call_of_a_result_that_is_computed_once_waits_for_a_store_that_takes_nothing(tmp_path: Path) -> None:
+async def test_call_of_a_result_that_is_computed_once_waits_for_a_store_that_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = iter((True, True))
+
+    def reserved(*asked: object) -> Change:
+        def change(connection: sqlite3.Connection) -> object:
+            if next(tries, False):
+                raise sqlite3.OperationalError("database or disk is full")
+            return reserve(*asked)(connection)  # type: ignore[arg-type]
+
+        return change
+
+    monkeypatch.setattr("flyte._server.scheduler.caching.reserve", reserved)
     async with plane(tmp_path) as p:
         await p.run()
         await p.executor.attempt("a0")
-        await p.call("c0")
-        reserved = p.scheduler._cache._reserve
-        full: list[Blocked] = []
-
-        async def while_full(*asked: object) -> bool:
-            if not full:
-                full.append(Blocked(p))
-                await full[0].holds()
-            return await reserved(*asked)  # type: ignore[arg-type]
-
-        p.scheduler._cache._reserve = while_full  # type: ignore[method-assign,assignment]
         await p.call("c1", CACHED, key="k")
-        await eventually(lambda: full or None)
-        await asyncio.sleep(0.05)
-        full[0].is_full = False
         (await p.executor.attempt("c1")).end()
         await p.until("c1", ActionPhase.SUCCEEDED)
 

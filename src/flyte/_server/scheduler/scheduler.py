@@ -78,6 +78,7 @@ class Scheduler:
         self._aborts = AbortWatch(writer)
         self._loop = asyncio.get_running_loop()
         self._open_actions = 0
+        self._making: set[asyncio.Future[None]] = set()
         self._asking: list[asyncio.Task[None]] = []
 
     @property
@@ -149,8 +150,14 @@ class Scheduler:
 
     async def create_run(self, request: RunRequest) -> str:
         """See `Scheduling`."""
-        run = await create_run(self._home, self._commits, self._specs, request)
-        self._keep(run)
+        made = self._loop.create_future()
+        self._making.add(made)
+        try:
+            run = await create_run(self._home, self._commits, self._specs, request)
+            self._keep(run)
+        finally:
+            self._making.discard(made)
+            made.set_result(None)
         root = run.root
         self._count(root)
         self._commits.tell(root)
@@ -520,9 +527,8 @@ class Scheduler:
             # It may be about to begin, or its end on its way into the store.
             await self._commits.caught_up()
             is_over = await asyncio.to_thread(partial(_is_over, self._home, name))
-            if not is_over:
-                # Whoever makes it learns of its commit before this returns.
-                await self._commits.insist(lambda _: None)
+            if not is_over and self._making:
+                await asyncio.wait(set(self._making))
             run = self._runs.get(name)
         return run
 
