@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,35 @@ async def test_closing_leaves_no_worker(served: Served) -> None:
     await executor.close()
     assert not any(map(runs, pids))
     assert os.listdir(served.home / "workers") == []
+
+
+async def test_whoever_waits_for_a_place_hears_of_it_where_there_can_be_no_worker(
+    served: Served, tmp_path: Path
+) -> None:
+    spec, executor = served.specs(CODE, reused()), served.executor()
+    note = tmp_path / "note"
+    running = asyncio.ensure_future(run(executor, served.order(spec("lasts"), note=str(note))))
+    await eventually(lambda: note.exists() and note.read_text() != "")
+    waiting = [asyncio.ensure_future(run(executor, served.order(spec("pid"), x=x))) for x in range(3)]
+    # They wait for a place, once they have come so far.
+    pool = next(iter(executor._workers._pools.values()))
+    await eventually(lambda: len(pool._waiting) == 3)
+    workers = served.home / "workers"
+    workers.rename(served.home / "no-workers")
+    workers.touch()
+    os.kill(int(note.read_text()), signal.SIGKILL)
+    await running
+    async with asyncio.timeout(10):
+        for each in waiting:
+            with pytest.raises(AttemptLostError, match="workers"):
+                await each
+
+
+async def test_attempt_whose_worker_has_ended_before_it_is_lost(served: Served, tmp_path: Path) -> None:
+    spec, executor = served.specs(CODE, reused()), served.executor()
+    order = served.order(spec("pid"), x=1)
+    await value(executor, order)
+    (worker,) = next(iter(executor._workers._pools.values()))._workers
+    await worker.close()
+    with pytest.raises(AttemptLostError, match="before it could begin"):
+        await worker.run(order, (), tmp_path / "log", lambda: None)

@@ -12,6 +12,7 @@ from flyte._server.scheduler.states import OpenAction
 from flyte._store.writer import Change
 from flyte.models import ActionPhase
 from tests.server.scheduler.scripted import Plane, eventually, plane
+from tests.server.scheduler.test_scheduler import SurvivingExecutor
 
 
 class Full:
@@ -90,3 +91,17 @@ async def test_close_does_not_wait_for_a_store_that_takes_nothing(tmp_path: Path
             p.scheduler._commits.beside(full.change)
             await eventually(lambda: p.scheduler.error)
     assert full.times
+
+
+async def test_end_that_a_server_could_not_record_is_left_for_the_next(tmp_path: Path) -> None:
+    executor = SurvivingExecutor()
+    full = Full(1_000_000)
+    async with plane(tmp_path, executor) as first:
+        await first.run()
+        root = await executor.attempt("a0")
+        first.scheduler._commits.beside(full.change)
+        root.end()
+        await eventually(lambda: True if first.scheduler.open_runs == 0 else None)
+    assert executor.forgotten == set()
+    async with plane(tmp_path, executor) as second:
+        assert (await second.until("a0", ActionPhase.SUCCEEDED)).attempt_no == 1

@@ -206,7 +206,12 @@ class Drives:
     def _recorded(self, action: OpenAction, committed: asyncio.Future[None], attempt_no: int | None = None) -> None:
         """Once that is committed, the executor need not know of the attempt any more."""
         key = AttemptKey(action.run.name, action.name, attempt_no or action.record.attempt_no)
-        committed.add_done_callback(lambda _: self._executor.forget(key))
+
+        def recorded(committed: asyncio.Future[None]) -> None:
+            if not committed.cancelled():
+                self._executor.forget(key)
+
+        committed.add_done_callback(recorded)
 
     def _started(self, action: OpenAction) -> None:
         record = action.record
