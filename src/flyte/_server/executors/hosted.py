@@ -85,6 +85,11 @@ class HostedExecutor:
         """As `Executor` says."""
         return self._capacity
 
+    @property
+    def has_attempts(self) -> bool:
+        """Whether its host runs any, or has ends of some that nobody has heard of."""
+        return bool(self._known or self._waiting)
+
     async def start(self) -> None:
         """A host is there: the one that an earlier server has left, or a new one.
 
