@@ -76,7 +76,7 @@ class HostedExecutor:
         self._waiting: dict[AttemptKey, _Waiting] = {}
         self._known: set[AttemptKey] = set()
         self._specs: set[bytes] = set()
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[None] | None = None
         self._is_closed = self._is_left = False
         self._process: subprocess.Popen[str] | None = None
 
@@ -96,12 +96,13 @@ class HostedExecutor:
         Raises:
             AttemptLostError: there can be none; the text says why.
         """
-        async with self._connecting:
-            if self._writer is None:
-                try:
-                    await self._connect()
-                except OSError as error:
-                    raise AttemptLostError(f"the host of attempts could not be started: {error}") from error
+        if self._writer is not None:
+            return
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.add_done_callback(_heard)
+        # Whoever waits may give up; a host that is being started is then there for others, or for `close`.
+        await asyncio.shield(self._connecting)
 
     def knows(self, attempt: AttemptKey) -> bool:
         """As `Executor` says."""
@@ -160,6 +161,8 @@ class HostedExecutor:
         if self._is_left:
             return
         self._is_closed = True
+        if self._connecting is not None:
+            await asyncio.wait((self._connecting,))
         self._say(kind="close")
         if self._listening is not None:
             await asyncio.wait((self._listening,))
@@ -180,9 +183,12 @@ class HostedExecutor:
             self._process.returncode = 0
 
     async def _connect(self) -> None:
-        for _ in range(_MOST_HOSTS):
-            if await self._is_connected():
-                return
+        try:
+            for _ in range(_MOST_HOSTS):
+                if await self._is_connected():
+                    return
+        except OSError as error:
+            raise AttemptLostError(f"the host of attempts could not be started: {error}") from error
         raise AttemptLostError(f"the host of attempts in {self._settings.home} ended at once")
 
     async def _is_connected(self) -> bool:
@@ -275,3 +281,9 @@ class HostedExecutor:
     def _say(self, **message: Any) -> None:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(framed(message))
+
+
+def _heard(connecting: asyncio.Task[None]) -> None:
+    """That it failed is no news where nobody waits for it any more."""
+    if not connecting.cancelled():
+        connecting.exception()
