@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from flyteidl2.common.phase_pb2 import ACTION_PHASE_FAILED
 from flyteidl2.common.run_pb2 import RELATION_TYPE_RECOVER
+from flyteidl2.core.literals_pb2 import RetryStrategy
 from flyteidl2.core.tasks_pb2 import ReusePolicy
 from flyteidl2.task.run_pb2 import RunSpec
 from google.protobuf.duration_pb2 import Duration
@@ -181,6 +182,19 @@ async def test_run_takes_over_from_another_also_after_the_server_was_started_aga
     async with plane(tmp_path) as second:
         await second.call("c1", run="new")
         await second.until("c1", ActionPhase.RECOVERED, "new")
+
+
+async def test_clock_that_was_set_back_holds_no_retry_up(tmp_path: Path) -> None:
+    task = spec("env.child", retries=RetryStrategy(retries=2))
+    async with plane(tmp_path) as first:
+        await first.run()
+        await first.executor.attempt("a0")
+        await first.call("c1", task)
+        (await first.executor.attempt("c1")).end(fails())
+        await eventually(lambda: True if first.stored()[1]["c1"].attempt_no == 2 else None)
+    in_store(tmp_path, "UPDATE served_action SET due_us = due_us + 3600000000 WHERE due_us IS NOT NULL")
+    async with plane(tmp_path) as second:
+        await second.executor.attempt("c1", 2)
 
 
 class SlowToDie(ScriptedExecutor):

@@ -472,6 +472,10 @@ class Scheduler:
                 now_us = time.time_ns() // 1000
                 next_attempt(action, error_column(Failure("AttemptLost", "system", message)), now_us, self._commits)
                 self._commits.record(action, served=True)
+            if action.due_us is not None and action.known is not None:
+                # A clock that was set back must not make it wait for longer than it ever would.
+                longest_s = action.known.attempts.backoff.delay_s(max(action.tries, 1))
+                action.due_us = round(min(action.due_us, time.time_ns() / 1000 + longest_s * 1_000_000))
             self._drives.start(action)
         return False
 
