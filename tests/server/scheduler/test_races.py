@@ -197,6 +197,30 @@ async def test_clock_that_was_set_back_holds_no_retry_up(tmp_path: Path) -> None
         await second.executor.attempt("c1", 2)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e300])
+async def test_retry_that_waits_for_ever_keeps_nothing_else_back(tmp_path: Path, factor: float) -> None:
+    task = spec("env.child", retries=RetryStrategy(retries=5))
+    task.task_template.metadata.retries.backoff.base.seconds = 10**13
+    task.task_template.metadata.retries.backoff.factor = factor
+    async with plane(tmp_path) as p:
+        await p.run()
+        await p.executor.attempt("a0")
+        await p.call("c1", task)
+        (await p.executor.attempt("c1")).end(fails())
+        await eventually(lambda: True if p.stored()[1]["c1"].attempt_no == 2 else None)
+        await p.scheduler.abort_run("r", "it waits")
+        assert p.phase("c1") is ActionPhase.ABORTED
+
+
+async def test_condition_that_waits_for_no_time_that_there_is_is_refused(tmp_path: Path) -> None:
+    async with plane(tmp_path) as p:
+        await p.run()
+        await p.executor.attempt("a0")
+        with pytest.raises(InvalidRequestError, match="timeout"):
+            await condition(p, timeout=Duration(seconds=10**13))
+        assert p.scheduler._open_actions == 1
+
+
 class SlowToDie(ScriptedExecutor):
     """Its attempts take until `may_die` to be gone."""
 

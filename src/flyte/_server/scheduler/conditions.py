@@ -34,6 +34,8 @@ PAUSED = ActionPhase.PAUSED.to_protobuf_value()
 _TYPES = {SimpleType.BOOLEAN: "bool", SimpleType.INTEGER: "int", SimpleType.FLOAT: "float", SimpleType.STRING: "str"}
 _FIELDS = {"bool": "boolean", "int": "integer", "float": "float_value", "str": "string_value"}
 _OUTPUT = "o0"
+_LONGEST_TIMEOUT_S = 315_576_000_000
+"""Of a `Duration`: ten thousand years."""
 
 
 class Conditions:
@@ -143,7 +145,7 @@ def question_of(condition: ConditionAction) -> Question:
     """What a condition asks.
 
     Raises:
-        InvalidRequestError: it has no name, or asks for a type that nobody can type.
+        InvalidRequestError: it has no name, asks for a type that nobody can type, or waits for no time that there is.
     """
     data_type = _TYPES.get(condition.type.simple)
     if not condition.name or not condition.type.HasField("simple") or data_type is None:
@@ -154,6 +156,10 @@ def question_of(condition: ConditionAction) -> Question:
     is_markdown = condition.prompt_type == CONDITION_PROMPT_TYPE_MARKDOWN
     timeout = condition.timeout
     timeout_s = timeout.seconds + timeout.nanos / 1e9 if condition.HasField("timeout") else None
+    if timeout_s is not None and not 0 <= timeout_s <= _LONGEST_TIMEOUT_S:
+        raise InvalidRequestError(
+            f"condition {condition.name!r} has a timeout of {timeout_s:g} s: expected 0 to {_LONGEST_TIMEOUT_S:,} s."
+        )
     return Question(
         name=condition.name,
         prompt=condition.prompt,

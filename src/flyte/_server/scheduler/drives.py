@@ -28,6 +28,8 @@ QUEUED = ActionPhase.QUEUED.to_protobuf_value()
 RUNNING = ActionPhase.RUNNING.to_protobuf_value()
 FAILED = ActionPhase.FAILED.to_protobuf_value()
 _LOST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 100 * 365 * 86_400.0
+"""Which is for ever; the store has no room for much more."""
 _CHECKPOINT = "_flytecheckpoints"
 
 
@@ -223,7 +225,7 @@ class Drives:
     def _try_again(self, action: OpenAction, failure: Failure, retry: Retry) -> None:
         now_us = time.time_ns() // 1000
         next_attempt(action, error_column(failure), now_us, self._commits)
-        action.due_us = now_us + round(retry.delay_s * 1_000_000)
+        action.due_us = now_us + round(min(retry.delay_s, _LONGEST_WAIT_S) * 1_000_000)
         self._recorded(action, self._commits.record(action, served=True), retry.attempt_no - 1)
 
     def _order(self, action: OpenAction) -> AttemptOrder:
