@@ -37,6 +37,14 @@ async def meets(note: str, gate: str) -> int:
     return os.getpid()
 
 @env.task
+async def blocks(note: str, gate: str) -> int:
+    open(note, "w").write(str(os.getpid()))
+    time.sleep(0.5)
+    while not os.path.exists(gate):
+        await asyncio.sleep(0.005)
+    return os.getpid()
+
+@env.task
 async def crashes() -> int:
     os._exit(3)
 
@@ -153,6 +161,26 @@ async def test_a_cancelled_attempt_ends_and_its_worker_goes_on(served: Served) -
     assert served.lines(order) == ["cancelled"]
     assert not (Path(order.outputs_path) / "outputs.pb").exists()
     assert await value(executor, served.order(spec("pid"), x=1)) == int(note.read_text())
+
+
+async def test_an_attempt_that_is_cancelled_before_it_has_begun_leaves_the_others(
+    served: Served, tmp_path: Path
+) -> None:
+    spec, executor = served.specs(CODE, reused(concurrency=2)), served.executor()
+    note, gate = tmp_path / "note", tmp_path / "gate"
+    other = asyncio.ensure_future(value(executor, served.order(spec("blocks"), note=str(note), gate=str(gate))))
+    await eventually(lambda: note.exists() and note.read_text() != "")
+    # The worker reads that it is to run and that it is not in one go.
+    order = served.order(spec("pid"), x=1)
+
+    def started() -> None:
+        unwanted.cancel()
+
+    unwanted = asyncio.ensure_future(executor.run_attempt(order, started))
+    with pytest.raises(asyncio.CancelledError):
+        await unwanted
+    gate.touch()
+    assert str(await other) == note.read_text()
 
 
 async def test_one_that_cannot_be_cancelled_takes_its_worker_with_it(
