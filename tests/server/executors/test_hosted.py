@@ -241,6 +241,20 @@ async def test_close_leaves_no_host_that_nobody_waited_for(served: Served, tmp_p
     assert hosts(served.home) == []
 
 
+async def test_attempts_that_were_taken_for_lost_are_killed(served: Served, servers: Servers, tmp_path: Path) -> None:
+    executor = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    assert executor._writer is not None
+    executor._writer.close()
+    with pytest.raises(AttemptLostError):
+        await running
+    await executor.start()
+    assert not executor.knows(order.key)
+    await eventually(lambda: not runs(pid))
+
+
 def hosts(home: Path) -> list[int]:
     """The processes above attempts of that home folder."""
     return [

@@ -215,8 +215,12 @@ class HostedExecutor:
             writer.close()
             return False
         self._capacity = Capacity(*hello["capacity"])
+        if self.host_pid == hello["pid"]:
+            # The connection broke, and what runs below the host was taken for lost: others follow.
+            writer.write(framed({"kind": "keep", "attempts": []}))
+        else:
+            self._known = {AttemptKey(*each) for each in hello["attempts"]}
         self.host_pid = hello["pid"]
-        self._known = {AttemptKey(*each) for each in hello["attempts"]}
         self._specs = set(hello["specs"])
         self._writer = writer
         self._listening = asyncio.get_running_loop().create_task(self._listen(reader, writer))
