@@ -158,6 +158,11 @@ def test_variables_tell_the_attempt_where_it_is(tmp_path: Path) -> None:
     }
 
 
+def test_a_run_may_have_the_other_family_of_services(tmp_path: Path) -> None:
+    order = order_of(TaskSpec(), tmp_path, env_vars={"_U_USE_ACTIONS": "0"})
+    assert shared_variables(order, {}, ControlPlane("localhost:1", {}))["_U_USE_ACTIONS"] == "0"
+
+
 @pytest.mark.parametrize(
     ("endpoint", "is_plain"), [("localhost:1", None), ("127.0.0.1:1", "1"), ("http://h:1", "1"), ("https://h:1", None)]
 )

@@ -27,6 +27,8 @@ class HostSettings:
     """How a host runs attempts; the fields are those of `ExecutorSettings`, as text.
 
     Attributes:
+        capacity: What attempts may use together; None for what the host says. It holds for a host of an earlier server,
+            too.
         log_file: Where a host that is started writes what it logs; None for where this process does.
     """
 
@@ -195,6 +197,7 @@ class HostedExecutor:
         """Whether there is a host; another one may be where this one was about to end."""
         home = self._settings.home
         connection = await asyncio.to_thread(connected, home)
+        is_new = connection is None
         if connection is None:
             await asyncio.to_thread(self._start_host)
             connection = await asyncio.to_thread(connected, home)
@@ -206,6 +209,10 @@ class HostedExecutor:
         except (asyncio.IncompleteReadError, OSError):
             writer.close()
             return False
+        if is_new and hello["version"] != VERSION:
+            writer.write(framed({"kind": "close"}))
+            writer.close()
+            raise AttemptLostError("another release of flyte was installed below this server: start the server again")
         if hello["version"] != VERSION:
             system_logger.warning("the attempts of an earlier release are lost: its host speaks another language")
             writer.write(framed({"kind": "close"}))
@@ -214,7 +221,7 @@ class HostedExecutor:
                     await received(reader)
             writer.close()
             return False
-        self._capacity = Capacity(*hello["capacity"])
+        self._capacity = self._settings.capacity or Capacity(*hello["capacity"])
         if self.host_pid == hello["pid"]:
             # The connection broke, and what runs below the host was taken for lost: others follow.
             writer.write(framed({"kind": "keep", "attempts": []}))

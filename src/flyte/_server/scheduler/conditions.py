@@ -145,8 +145,14 @@ def question_of(condition: ConditionAction) -> Question:
     """What a condition asks.
 
     Raises:
-        InvalidRequestError: it has no name, asks for a type that nobody can type, or waits for no time that there is.
+        InvalidRequestError: it has no name, asks for a type that nobody can type, for a call of another server, or
+            waits for no time that there is.
     """
+    if condition.HasField("webhook"):
+        raise InvalidRequestError(
+            f"condition {condition.name!r} has a webhook, and this server calls no other: leave out `webhook=`; "
+            "`flyte get condition` lists what waits for an answer."
+        )
     data_type = _TYPES.get(condition.type.simple)
     if not condition.name or not condition.type.HasField("simple") or data_type is None:
         raise InvalidRequestError(
