@@ -87,7 +87,12 @@ class WorkerPool(Generic[W]):
             if free:
                 worker = min(free, key=lambda each: each.running)
             elif len(self._workers) < self._policy.max_replicas:
-                worker = self._new_worker(server)
+                try:
+                    worker = self._new_worker(server)
+                except BaseException:
+                    # Whoever waits tries too: nobody is left who would call them.
+                    self._wake()
+                    raise
                 self._workers.append(worker)
             else:
                 waiter = asyncio.get_running_loop().create_future()

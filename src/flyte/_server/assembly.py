@@ -7,6 +7,7 @@ import getpass
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from flyteidl2.auth.auth_service_connect import AuthMetadataServiceASGIApplication
 from flyteidl2.auth.identity_connect import IdentityServiceASGIApplication
@@ -73,8 +74,8 @@ class Assembly:
 
 @asynccontextmanager
 async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterator[Assembly]:
-    """A server, until the block ends; attempts that run then are killed, unless they were
-    left to the next server, and their actions stay open for it.
+    """A server, until the block ends; attempts that run then are killed, unless they were left to the next server,
+    as they are where this one fails. Their actions stay open for it.
 
     Args:
         settings: How it is run.
@@ -100,6 +101,7 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         parts.push_async_callback(asyncio.wait, (starting,))
         scheduler = Scheduler(writer, executor, settings.queues)
         parts.push_async_callback(scheduler.close)
+        parts.push_async_exit(partial(_leave_if_it_failed, executor))
 
         streams = OpenStreams(settings.max_streams)
         metrics = Metrics(lambda: readers.read(open_work), lambda: streams.total)
@@ -137,6 +139,12 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         housekeeping.start()
         parts.push_async_callback(housekeeping.close)
         yield Assembly(app, health, streams, scheduler, executor)
+
+
+async def _leave_if_it_failed(executor: HostedExecutor, kind: object, error: BaseException | None, _: object) -> None:
+    """What runs below the host is no worse for a server that has failed, and waits for the next one."""
+    if isinstance(error, Exception) and executor.has_attempts:
+        await executor.leave()
 
 
 def _own_services(plane: DataPlane) -> list[tuple[type, object]]:

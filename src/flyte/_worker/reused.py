@@ -95,7 +95,7 @@ class _Worker:
     """The attempts of this process. Lives on its event loop."""
 
     def __init__(self) -> None:
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, asyncio.Task[int]] = {}
         self._attempts: dict[int, _Attempt] = {}
         self._loaded: dict[tuple[Any, ...], tuple[TaskTemplate[Any, Any, Any], CodeBundle | None]] = {}
         self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="flyte-task")
@@ -110,8 +110,9 @@ class _Worker:
                 if "cancel" in message:
                     self._cancel(message["cancel"])
                 else:
-                    running = asyncio.ensure_future(self._attend(message))
-                    self._running[message["attempt"]] = running
+                    number = message["attempt"]
+                    running = self._running[number] = asyncio.ensure_future(self._attend(message))
+                    running.add_done_callback(partial(self._ended, number))
         # Nobody waits for what still runs.
         sys.stdout.flush()
         os._exit(0)
@@ -125,25 +126,26 @@ class _Worker:
         else:
             running.cancel()
 
-    async def _attend(self, message: dict[str, Any]) -> None:
-        number = message["attempt"]
+    def _ended(self, number: int, running: asyncio.Task[int]) -> None:
+        """The other side is told; also of one that was cancelled before it had begun."""
+        del self._running[number]
+        self._attempts.pop(number, None)
+        self._tell({"ended": number, "exit": CANCELLED if running.cancelled() else running.result()})
+
+    async def _attend(self, message: dict[str, Any]) -> int:
         log = LogWriter(Path(message["log"]))
-        code = CANCELLED
         try:
-            code = await self._run(number, message, log)
+            return await self._run(message["attempt"], message, log)
         except asyncio.CancelledError:
-            pass
+            return CANCELLED
         except BaseException as error:
             # The outcome could not be written: that nobody finds one says so, and the log why.
             with suppress(OSError):
                 log.write(failure_in(error).traceback or f"{error}\n")
-            code = FAILED_TO_LOAD
+            return FAILED_TO_LOAD
         finally:
             with suppress(OSError):
                 log.close()
-            self._running.pop(number, None)
-            self._attempts.pop(number, None)
-            self._tell({"ended": number, "exit": code})
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._writer.write(b"".join(framed(message)))

@@ -32,6 +32,7 @@ from flyte._server.executors.host_socket import connected
 from flyte._server.instances import LOG_FILE, SERVER_FILE, Instance, running_instance
 from flyte._server.settings import ServerSettings
 from flyte._server.tokens import TokenStore
+from flyte._store.database import DATABASE_FILE, connect
 from flyte.errors import BaseRuntimeError
 from flyte.models import ActionPhase
 from tests.processes import are_gone, runs
@@ -377,6 +378,28 @@ def test_a_stop_may_leave_what_runs_to_the_next_server(
     wait_until(here.exists)
     stop_server(flyte_home, 30, leaves_attempts=True)
     assert runs(int(here.read_text()))
+    again = start(port=port_of(instance))
+    go.touch()
+    wait_until(lambda: phase_of(again, run) is ActionPhase.SUCCEEDED)
+    assert len(here.read_text().split()) == 1
+
+
+def test_a_server_that_cannot_start_ends_nothing_that_runs(
+    start: Start, flyte_home: Path, tmp_path: Path, tasks: Callable[[str], TaskSpec]
+) -> None:
+    here, go = tmp_path / "here", tmp_path / "go"
+    instance = start()
+    run = create_run(instance, tasks(WAITS.format(here=str(here), go=str(go))), flyte_home)
+    wait_until(here.exists)
+    os.kill(instance.pid, signal.SIGKILL)
+    os.waitpid(instance.pid, 0)
+    store = connect(flyte_home / DATABASE_FILE)
+    (spec,) = store.execute("SELECT run_spec FROM served_run").fetchone()
+    store.execute("UPDATE served_run SET run_spec = ?", (b"no spec",))
+    assert refused(start, port=port_of(instance))[0] == "ServerFailed"
+    assert runs(int(here.read_text()))
+    store.execute("UPDATE served_run SET run_spec = ?", (spec,))
+    store.close()
     again = start(port=port_of(instance))
     go.touch()
     wait_until(lambda: phase_of(again, run) is ActionPhase.SUCCEEDED)

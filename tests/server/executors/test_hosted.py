@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from flyteidl2.task.common_pb2 import Outputs
 
@@ -226,3 +227,38 @@ async def test_host_that_cannot_be_started_loses_the_attempt(
     monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
     with pytest.raises(AttemptLostError, match="no-python"):
         await executor.run_attempt(order, lambda: None)
+
+
+async def test_close_leaves_no_host_that_nobody_waited_for(served: Served, tmp_path: Path) -> None:
+    executor = HostedExecutor(HostSettings(home=served.home, endpoint="localhost:1"))
+    order, _ = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    await eventually(lambda: bool(hosts(served.home)))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await executor.close()
+    assert hosts(served.home) == []
+
+
+async def test_attempts_that_were_taken_for_lost_are_killed(served: Served, servers: Servers, tmp_path: Path) -> None:
+    executor = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    assert executor._writer is not None
+    executor._writer.close()
+    with pytest.raises(AttemptLostError):
+        await running
+    await executor.start()
+    assert not executor.knows(order.key)
+    await eventually(lambda: not runs(pid))
+
+
+def hosts(home: Path) -> list[int]:
+    """The processes above attempts of that home folder."""
+    return [
+        each.pid
+        for each in psutil.process_iter(["cmdline"])
+        if {str(home), "flyte._server.executors.host"} <= set(each.info["cmdline"] or ())
+    ]

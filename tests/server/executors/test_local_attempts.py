@@ -322,6 +322,23 @@ async def test_fork_servers_that_nobody_wants_end_after_a_release(
     assert await value(executor, served.order(spec)) == plain
 
 
+async def test_nothing_is_kept_of_fork_servers_that_have_ended(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flyte._server.executors.servers.KEPT_UNUSED_S", -0.9)
+    spec, executor = served.specs("@env.task\ndef parent() -> int:\n    return os.getppid()\n"), served.executor()
+    plain = await value(executor, served.order(spec("parent")))
+    while await value(executor, served.order(spec("parent"))) == plain:
+        # The server that has loaded the module is about to be there.
+        await asyncio.sleep(0.05)
+    loading = executor._servers
+    assert loading._loading
+
+    def released() -> bool:
+        executor.release(b"")
+        return not loading._loading
+
+    await eventually(released)
+
+
 async def test_an_attempt_that_uses_more_than_its_limit_is_ended(served: Served) -> None:
     spec = served.specs(
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ async def meets(note: str, gate: str) -> int:
     while not os.path.exists(gate):
         await asyncio.sleep(0.005)
     print("met")
+    return os.getpid()
+
+@env.task
+async def blocks(note: str, gate: str) -> int:
+    open(note, "w").write(str(os.getpid()))
+    time.sleep(0.5)
+    while not os.path.exists(gate):
+        await asyncio.sleep(0.005)
     return os.getpid()
 
 @env.task
@@ -152,6 +161,26 @@ async def test_a_cancelled_attempt_ends_and_its_worker_goes_on(served: Served) -
     assert served.lines(order) == ["cancelled"]
     assert not (Path(order.outputs_path) / "outputs.pb").exists()
     assert await value(executor, served.order(spec("pid"), x=1)) == int(note.read_text())
+
+
+async def test_an_attempt_that_is_cancelled_before_it_has_begun_leaves_the_others(
+    served: Served, tmp_path: Path
+) -> None:
+    spec, executor = served.specs(CODE, reused(concurrency=2)), served.executor()
+    note, gate = tmp_path / "note", tmp_path / "gate"
+    other = asyncio.ensure_future(value(executor, served.order(spec("blocks"), note=str(note), gate=str(gate))))
+    await eventually(lambda: note.exists() and note.read_text() != "")
+    # The worker reads that it is to run and that it is not in one go.
+    order = served.order(spec("pid"), x=1)
+
+    def started() -> None:
+        unwanted.cancel()
+
+    unwanted = asyncio.ensure_future(executor.run_attempt(order, started))
+    with pytest.raises(asyncio.CancelledError):
+        await unwanted
+    gate.touch()
+    assert str(await other) == note.read_text()
 
 
 async def test_one_that_cannot_be_cancelled_takes_its_worker_with_it(
@@ -298,3 +327,35 @@ async def test_closing_leaves_no_worker(served: Served) -> None:
     await executor.close()
     assert not any(map(runs, pids))
     assert os.listdir(served.home / "workers") == []
+
+
+async def test_whoever_waits_for_a_place_hears_of_it_where_there_can_be_no_worker(
+    served: Served, tmp_path: Path
+) -> None:
+    spec, executor = served.specs(CODE, reused()), served.executor()
+    note = tmp_path / "note"
+    running = asyncio.ensure_future(run(executor, served.order(spec("lasts"), note=str(note))))
+    await eventually(lambda: note.exists() and note.read_text() != "")
+    waiting = [asyncio.ensure_future(run(executor, served.order(spec("pid"), x=x))) for x in range(3)]
+    # They wait for a place, once they have come so far.
+    pool = next(iter(executor._workers._pools.values()))
+    await eventually(lambda: len(pool._waiting) == 3)
+    workers = served.home / "workers"
+    workers.rename(served.home / "no-workers")
+    workers.touch()
+    os.kill(int(note.read_text()), signal.SIGKILL)
+    await running
+    async with asyncio.timeout(10):
+        for each in waiting:
+            with pytest.raises(AttemptLostError, match="workers"):
+                await each
+
+
+async def test_attempt_whose_worker_has_ended_before_it_is_lost(served: Served, tmp_path: Path) -> None:
+    spec, executor = served.specs(CODE, reused()), served.executor()
+    order = served.order(spec("pid"), x=1)
+    await value(executor, order)
+    (worker,) = next(iter(executor._workers._pools.values()))._workers
+    await worker.close()
+    with pytest.raises(AttemptLostError, match="before it could begin"):
+        await worker.run(order, (), tmp_path / "log", lambda: None)

@@ -78,7 +78,7 @@ class HostedExecutor:
         self._waiting: dict[AttemptKey, _Waiting] = {}
         self._known: set[AttemptKey] = set()
         self._specs: set[bytes] = set()
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[None] | None = None
         self._is_closed = self._is_left = False
         self._process: subprocess.Popen[str] | None = None
 
@@ -87,18 +87,24 @@ class HostedExecutor:
         """As `Executor` says."""
         return self._capacity
 
+    @property
+    def has_attempts(self) -> bool:
+        """Whether its host runs any, or has ends of some that nobody has heard of."""
+        return bool(self._known or self._waiting)
+
     async def start(self) -> None:
         """A host is there: the one that an earlier server has left, or a new one.
 
         Raises:
             AttemptLostError: there can be none; the text says why.
         """
-        async with self._connecting:
-            if self._writer is None:
-                try:
-                    await self._connect()
-                except OSError as error:
-                    raise AttemptLostError(f"the host of attempts could not be started: {error}") from error
+        if self._writer is not None:
+            return
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.add_done_callback(_heard)
+        # Whoever waits may give up; a host that is being started is then there for others, or for `close`.
+        await asyncio.shield(self._connecting)
 
     def knows(self, attempt: AttemptKey) -> bool:
         """As `Executor` says."""
@@ -157,6 +163,8 @@ class HostedExecutor:
         if self._is_left:
             return
         self._is_closed = True
+        if self._connecting is not None:
+            await asyncio.wait((self._connecting,))
         self._say(kind="close")
         if self._listening is not None:
             await asyncio.wait((self._listening,))
@@ -177,9 +185,12 @@ class HostedExecutor:
             self._process.returncode = 0
 
     async def _connect(self) -> None:
-        for _ in range(_MOST_HOSTS):
-            if await self._is_connected():
-                return
+        try:
+            for _ in range(_MOST_HOSTS):
+                if await self._is_connected():
+                    return
+        except OSError as error:
+            raise AttemptLostError(f"the host of attempts could not be started: {error}") from error
         raise AttemptLostError(f"the host of attempts in {self._settings.home} ended at once")
 
     async def _is_connected(self) -> bool:
@@ -211,8 +222,12 @@ class HostedExecutor:
             writer.close()
             return False
         self._capacity = self._settings.capacity or Capacity(*hello["capacity"])
+        if self.host_pid == hello["pid"]:
+            # The connection broke, and what runs below the host was taken for lost: others follow.
+            writer.write(framed({"kind": "keep", "attempts": []}))
+        else:
+            self._known = {AttemptKey(*each) for each in hello["attempts"]}
         self.host_pid = hello["pid"]
-        self._known = {AttemptKey(*each) for each in hello["attempts"]}
         self._specs = set(hello["specs"])
         self._writer = writer
         self._listening = asyncio.get_running_loop().create_task(self._listen(reader, writer))
@@ -277,3 +292,9 @@ class HostedExecutor:
     def _say(self, **message: Any) -> None:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(framed(message))
+
+
+def _heard(connecting: asyncio.Task[None]) -> None:
+    """That it failed is no news where nobody waits for it any more."""
+    if not connecting.cancelled():
+        connecting.exception()

@@ -96,6 +96,11 @@ class AttemptServers:
 
     def _end_unused(self) -> None:
         self._ending = None
+        self._loading = {
+            spec: loading
+            for spec, loading in self._loading.items()
+            if not (loading.done() and self._has_ended(loading))
+        }
         if self._servers.end_unused(KEPT_UNUSED_S, self._plain):
             self.release()
 

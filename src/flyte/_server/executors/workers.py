@@ -122,11 +122,13 @@ class ReusedWorker:
         """How an attempt ended that has run in it.
 
         Raises:
-            AttemptLostError: the worker was ended for another attempt in it.
+            AttemptLostError: the worker was ended for another attempt in it, or before this one.
             LaunchFailedError: it has no process.
         """
         pid = await self._launched.started()
         writer = await asyncio.shield(self._writer)
+        if self._exit.done():
+            raise AttemptLostError(f"the worker of action {order.action.name} had ended before it could begin")
         self._last += 1
         number = self._last
         attempt = _Running(LogWriter(log), asyncio.get_running_loop().create_future(), asyncio.Event())
@@ -140,11 +142,8 @@ class ReusedWorker:
             "number": order.attempt_no - 1,
         }
         try:
-            if self._exit.done():
-                attempt.ended.set_result(self._exit.result())
-            else:
-                writer.write(b"".join(framed(message)))
-                started()
+            writer.write(b"".join(framed(message)))
+            started()
             code = await asyncio.shield(attempt.ended)
         except asyncio.CancelledError:
             await _finished(asyncio.ensure_future(self._cancel(number, attempt, order)))

@@ -60,6 +60,19 @@ class ResultCache:
         await self._note(action, key, found)
         return found.outputs
 
+    def go_on(self, action: OpenAction) -> None:
+        """It computes since an earlier server, of whose reservations nothing is left."""
+        rules = None if action.known is None or action.cache_key is None else action.known.cache
+        lookup = None if rules is None else self._reader.load_lookup(action.record.action_id)
+        if rules is None or lookup is None or lookup.answer is Answer.HIT:
+            return
+        self._missed[action] = lookup
+        key = lookup.cache_key
+        if rules.serialize and lookup.answer is not Answer.NOT_ASKED and key not in self._computing:
+            self._computing[key] = asyncio.Event()
+            self._reserved[action] = key
+            self._commits.beside(reserve(key, action.run.run_id, time.time_ns() // 1000))
+
     def keep(self, action: OpenAction) -> None:
         """The outputs of an action that has succeeded are kept, if it computed them for that."""
         lookup = self._missed.pop(action, None)
@@ -85,6 +98,9 @@ class ResultCache:
     def settle(self, action: OpenAction) -> None:
         """The action is over, however it ended: who waited for its result goes on."""
         self._missed.pop(action, None)
+        self._give_back(action)
+
+    def _give_back(self, action: OpenAction) -> None:
         key = self._reserved.pop(action, None)
         if key is not None:
             committed = self._commits.beside(release(key, action.run.run_id))
@@ -140,18 +156,19 @@ class ResultCache:
         """Whether the action now has the key; others wait until it is settled."""
         self._computing[key] = asyncio.Event()
         self._reserved[action] = key
-        run_id, is_granted = action.run.run_id, False
         try:
             abandoned_by = self._reader.abandoned_by(key)
             if abandoned_by is not None:
-                await self._commits.change(release(key, abandoned_by))
-            is_granted = bool(await self._commits.change(reserve(key, run_id, time.time_ns() // 1000)))
-        finally:
-            if not is_granted:
-                # Where it was cancelled it may have been granted all the same; then it is given back.
-                del self._reserved[action]
-                self._wake(key)
-        return is_granted
+                await self._commits.insist(release(key, abandoned_by))
+            if await self._commits.insist(reserve(key, action.run.run_id, time.time_ns() // 1000)):
+                return True
+        except BaseException:
+            # It may be granted all the same, and then it is given back.
+            self._give_back(action)
+            raise
+        del self._reserved[action]
+        self._wake(key)
+        return False
 
     def _wake(self, key: str) -> None:
         computing = self._computing.pop(key, None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from flyteidl2.workflow.state_service_pb2 import ActionUpdate
 
@@ -46,6 +48,10 @@ class Commits:
         self._committed: asyncio.Future[None] | None = None
         self._in_flight: set[asyncio.Future[None]] = set()
         self._is_due = False
+        self._is_closing = False
+        self._numbers = count()
+        # What the store would not take so far, by number; what comes later waits. For the writer's thread alone.
+        self._refused: dict[int, StoreError] = {}
 
     def record(self, action: OpenAction, *, served: bool = False) -> asyncio.Future[None]:
         """The state that the action has now goes to the store; the future is done when it is there.
@@ -86,11 +92,31 @@ class Commits:
         """
         self._flush()
         future: asyncio.Future[object] = self._loop.create_future()
-        self._writer.submit(change, lambda result, error: self._hand_over(future, result, error))
+        in_turn = self._in_turn(next(self._numbers), change)
+        self._writer.submit(in_turn, lambda result, error: self._hand_over(future, result, error))
         return await future
 
+    async def insist(self, change: Change) -> object:
+        """The same; where it could not be committed it is tried again until the store takes it."""
+        results: list[object] = []
+        await asyncio.shield(self.beside(lambda connection: results.append(change(connection))))
+        return results[-1]
+
+    async def caught_up(self) -> None:
+        """What was recorded before is in the store.
+
+        Raises:
+            StoreError: this has ended before it was.
+        """
+        before = {*self._in_flight, *((self._committed,) if self._committed is not None else ())}
+        if before:
+            await asyncio.wait(before)
+        if any(each.cancelled() for each in before):
+            raise self.error or StoreError("the control plane has stopped before that was recorded")
+
     async def close(self) -> None:
-        """Everything recorded is committed, or has failed."""
+        """Everything recorded is committed, or has failed once more."""
+        self._is_closing = True
         self._flush()
         while self._in_flight:
             await asyncio.wait(self._in_flight)
@@ -119,10 +145,11 @@ class Commits:
         if served:
             changes.append(record_served_actions(served))
         self._in_flight.add(committed)
-        self._submit(in_order(*changes, *beside), committed, actions, _FIRST_WAIT_S)
+        self._submit(next(self._numbers), in_order(*changes, *beside), committed, actions, _FIRST_WAIT_S)
 
     def _submit(
         self,
+        number: int,
         change: Change,
         committed: asyncio.Future[None],
         actions: _Told,
@@ -135,13 +162,34 @@ class Commits:
             if self.error is None:
                 system_logger.error("what the control plane records waits for the store: %s", error)
             self.error = error
-            # Writing it again is safe: what was recorded later is not written over.
-            self._loop.call_later(wait_s, self._submit, change, committed, actions, min(2 * wait_s, _LONGEST_WAIT_S))
+            if self._is_closing:
+                # Nobody was told of it: the next server finds what was before.
+                self._in_flight.discard(committed)
+                committed.cancel()
+                return
+            longer_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            self._loop.call_later(wait_s, self._submit, number, change, committed, actions, longer_s)
 
         def done(result: object, error: StoreError | None) -> None:
+            if error is None:
+                self._refused.pop(number, None)
+            elif isinstance(error.__cause__, sqlite3.OperationalError | OSError):
+                self._refused[number] = error
+            # Anything else is wrong with this change, and keeps no other one back.
             self._loop.call_soon_threadsafe(settle, error)
 
-        self._writer.submit(change, done)
+        self._writer.submit(self._in_turn(number, change), done)
+
+    def _in_turn(self, number: int, change: Change) -> Change:
+        """The change, unless one that came before it waits: written later, that would write over this one."""
+
+        def in_turn(connection: sqlite3.Connection) -> object:
+            for earlier, error in self._refused.items():
+                if earlier < number:
+                    raise StoreError(str(error)) from error.__cause__
+            return change(connection)
+
+        return in_turn
 
     def _settle(self, committed: asyncio.Future[None], actions: _Told) -> None:
         self._in_flight.discard(committed)
@@ -156,6 +204,8 @@ class Commits:
 
     def _hand_over(self, future: asyncio.Future[object], result: object, error: StoreError | None) -> None:
         def settle() -> None:
+            if error is None:
+                reach("server.committed")
             if future.cancelled():
                 return
             if error is not None:

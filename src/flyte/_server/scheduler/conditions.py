@@ -18,7 +18,7 @@ from flyte._engine.attempts import Failure
 from flyte._server.refusals import InvalidRequestError, NotNowError
 from flyte._server.scheduler.commits import Commits
 from flyte._server.scheduler.ending import Endings
-from flyte._server.scheduler.states import OpenAction
+from flyte._server.scheduler.states import DONE, OpenAction
 from flyte._store.conditions import (
     AnswerWatch,
     OpenCondition,
@@ -34,6 +34,8 @@ PAUSED = ActionPhase.PAUSED.to_protobuf_value()
 _TYPES = {SimpleType.BOOLEAN: "bool", SimpleType.INTEGER: "int", SimpleType.FLOAT: "float", SimpleType.STRING: "str"}
 _FIELDS = {"bool": "boolean", "int": "integer", "float": "float_value", "str": "string_value"}
 _OUTPUT = "o0"
+_LONGEST_TIMEOUT_S = 315_576_000_000
+"""Of a `Duration`: ten thousand years."""
 
 
 class Conditions:
@@ -55,7 +57,7 @@ class Conditions:
         action.record.phase = PAUSED
         action.record.started_us = action.record.started_us or time.time_ns() // 1000
         self._commits.record(action)
-        state = await self._commits.change(open_condition(action.record.action_id, question, goes_on=goes_on))
+        state = await self._commits.insist(open_condition(action.record.action_id, question, goes_on=goes_on))
         assert isinstance(state, OpenCondition)
         if not action.is_open:
             return
@@ -82,10 +84,14 @@ class Conditions:
         """
         answer = _answer_of(action, value)
         given = await self._commits.change(answer_condition(action.record.action_id, answer))
-        if not given or not action.is_open:
+        if given and action.is_open:
+            action.signalled_by = signalled_by or None
+            await asyncio.shield(self._answered(action, answer))
+        elif given and action.record.phase in DONE:
+            # Heard of through the store, before this.
+            await self._commits.caught_up()
+        else:
             raise NotNowError(f"condition {action.target.condition.name!r} of run {action.run.name!r} is not open.")
-        action.signalled_by = signalled_by or None
-        await asyncio.shield(self._answered(action, answer))
 
     def let_go(self, action: OpenAction) -> None:
         """Nobody is asked any more."""
@@ -120,7 +126,7 @@ class Conditions:
         task.add_done_callback(self._expiring.discard)
 
     async def _expire(self, action: OpenAction) -> None:
-        state = await self._commits.change(condition_state(action.record.action_id))
+        state = await self._commits.insist(condition_state(action.record.action_id))
         assert isinstance(state, OpenCondition)
         if not action.is_open:
             return
@@ -139,7 +145,8 @@ def question_of(condition: ConditionAction) -> Question:
     """What a condition asks.
 
     Raises:
-        InvalidRequestError: it has no name, asks for a type that nobody can type, or for a call of another server.
+        InvalidRequestError: it has no name, asks for a type that nobody can type, for a call of another server, or
+            waits for no time that there is.
     """
     if condition.HasField("webhook"):
         raise InvalidRequestError(
@@ -155,6 +162,10 @@ def question_of(condition: ConditionAction) -> Question:
     is_markdown = condition.prompt_type == CONDITION_PROMPT_TYPE_MARKDOWN
     timeout = condition.timeout
     timeout_s = timeout.seconds + timeout.nanos / 1e9 if condition.HasField("timeout") else None
+    if timeout_s is not None and not 0 <= timeout_s <= _LONGEST_TIMEOUT_S:
+        raise InvalidRequestError(
+            f"condition {condition.name!r} has a timeout of {timeout_s:g} s: expected 0 to {_LONGEST_TIMEOUT_S:,} s."
+        )
     return Question(
         name=condition.name,
         prompt=condition.prompt,

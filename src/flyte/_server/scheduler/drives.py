@@ -28,6 +28,8 @@ QUEUED = ActionPhase.QUEUED.to_protobuf_value()
 RUNNING = ActionPhase.RUNNING.to_protobuf_value()
 FAILED = ActionPhase.FAILED.to_protobuf_value()
 _LOST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 100 * 365 * 86_400.0
+"""Which is for ever; the store has no room for much more."""
 _CHECKPOINT = "_flytecheckpoints"
 
 
@@ -53,7 +55,10 @@ class Drives:
 
     def start(self, action: OpenAction, *, is_adopted: bool = False) -> None:
         """It is on its way; `is_adopted` where its attempt runs already, and is to be met."""
-        drive = action.drive = asyncio.get_running_loop().create_task(self._drive(action, is_adopted))
+        if is_adopted:
+            self._cache.go_on(action)
+        before = action.drive
+        drive = action.drive = asyncio.get_running_loop().create_task(self._drive(action, is_adopted, before))
         self._running.add(drive)
         drive.add_done_callback(self._running.discard)
 
@@ -65,8 +70,11 @@ class Drives:
         if running:
             await asyncio.wait(running)
 
-    async def _drive(self, action: OpenAction, is_adopted: bool) -> None:
+    async def _drive(self, action: OpenAction, is_adopted: bool, before: asyncio.Task[None] | None) -> None:
         try:
+            if before is not None:
+                # One that was aborted, and is called again: its last attempt is not quite gone.
+                await _ended(before)
             await self._attempts(action, is_adopted)
         except asyncio.CancelledError:
             # Whoever cancels it has recorded why.
@@ -166,6 +174,9 @@ class Drives:
                     timeout.reschedule(at_s)
                     if action.open_children:
                         self._waiting.hold_back(action)
+                    elif is_adopted:
+                        # The last of them may have ended without the executor being told.
+                        self._executor.set_waiting(action.run.name, action.name, is_waiting=False)
 
                 return await self._executor.run_attempt(self._order(action), started)
         except TimeoutError:
@@ -182,20 +193,27 @@ class Drives:
         assert known is not None
         queue = action.target.task.queue or run_spec.queue
         limit = run_spec.max_action_concurrency
-        return await self._admission.seat(known.request, known.lane, action.run.run_id, limit, queue)
+        return await self._admission.seat(
+            known.request, known.lane_in(action.run.name), action.run.run_id, limit, queue
+        )
 
     def _taken_seat(self, action: OpenAction) -> Seat:
         """A seat for an attempt that runs already, whether or not it fits."""
         known = action.known
         assert known is not None
-        seat = Seat(self._admission, known.request, known.lane, action.run.run_id)
+        seat = Seat(self._admission, known.request, known.lane_in(action.run.name), action.run.run_id)
         seat.take()
         return seat
 
     def _recorded(self, action: OpenAction, committed: asyncio.Future[None], attempt_no: int | None = None) -> None:
         """Once that is committed, the executor need not know of the attempt any more."""
         key = AttemptKey(action.run.name, action.name, attempt_no or action.record.attempt_no)
-        committed.add_done_callback(lambda _: self._executor.forget(key))
+
+        def recorded(committed: asyncio.Future[None]) -> None:
+            if not committed.cancelled():
+                self._executor.forget(key)
+
+        committed.add_done_callback(recorded)
 
     def _started(self, action: OpenAction) -> None:
         record = action.record
@@ -207,7 +225,7 @@ class Drives:
     def _try_again(self, action: OpenAction, failure: Failure, retry: Retry) -> None:
         now_us = time.time_ns() // 1000
         next_attempt(action, error_column(failure), now_us, self._commits)
-        action.due_us = now_us + round(retry.delay_s * 1_000_000)
+        action.due_us = now_us + round(min(retry.delay_s, _LONGEST_WAIT_S) * 1_000_000)
         self._recorded(action, self._commits.record(action, served=True), retry.attempt_no - 1)
 
     def _order(self, action: OpenAction) -> AttemptOrder:
@@ -285,6 +303,18 @@ def next_attempt(action: OpenAction, error: str, now_us: int, commits: Commits) 
     record.attempt_no += 1
     record.phase, record.error, record.started_us, record.ended_us = QUEUED, None, None, None
     action.output_uri = f"{action.folder}/{record.attempt_no}"
+
+
+async def _ended(drive: asyncio.Task[None]) -> None:
+    """It has, however often this is cancelled meanwhile."""
+    cancelled: asyncio.CancelledError | None = None
+    while not drive.done():
+        try:
+            await asyncio.wait((drive,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _until(due_us: int | None) -> None:

@@ -75,7 +75,13 @@ class Endings:
             reason = f"the action that called it has ended ({phase.value})"
             self._abort(left, reason, "")
         committed = self._commits.record(action, served=True)
-        self._settle(action)
+        return self._settle(action) or committed
+
+    def finish(self, run: OpenRun) -> asyncio.Future[None]:
+        """The run ends as its root has."""
+        root = run.root.record
+        committed = self._commits.beside(end_run(run.run_id, root.phase, root.ended_us or 0))
+        self._run_ended(run)
         return committed
 
     def _abort(self, actions: Iterable[OpenAction], reason: str, aborted_by: str) -> asyncio.Future[None]:
@@ -91,22 +97,19 @@ class Endings:
             committed = self._commits.record(action, served=True)
             self._let_go(action)
         for action in ended:
-            self._settle(action)
+            committed = self._settle(action) or committed
         if committed is None:
             committed = asyncio.get_running_loop().create_future()
             committed.set_result(None)
         return committed
 
-    def _settle(self, action: OpenAction) -> None:
+    def _settle(self, action: OpenAction) -> asyncio.Future[None] | None:
+        """Who waited for it goes on; where it is the root, the run ends: what is done once that is recorded too."""
         self._cache.settle(action)
-        parent = action.parent
-        if parent is None:
-            run = action.run
-            ended_us = action.record.ended_us or 0
-            self._commits.beside(end_run(run.run_id, action.record.phase, ended_us))
-            self._run_ended(run)
-        else:
-            self._waiting.ended(action)
+        if action.parent is None:
+            return self.finish(action.run)
+        self._waiting.ended(action)
+        return None
 
     def _let_go(self, action: OpenAction) -> None:
         """What takes it through its attempts ends, unless it is that which ends it."""

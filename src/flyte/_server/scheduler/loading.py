@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from flyteidl2.task.run_pb2 import RunSpec
 from flyteidl2.workflow.run_definition_pb2 import ActionSpec
 
+from flyte._server.refusals import InvalidRequestError
+from flyte._server.scheduler.recovery import recovered_by
 from flyte._server.scheduler.rules import KnownSpec, KnownSpecs
 from flyte._server.scheduler.states import OpenAction, OpenRun
 from flyte._store.owners import this_process
@@ -46,6 +49,8 @@ def _load(reader: StoreReader, specs: KnownSpecs, stored: StoredRun) -> tuple[Op
         is_external=stored.mode == EXTERNAL,
         created_by=served.created_by,
     )
+    with suppress(InvalidRequestError):  # It may be deleted meanwhile: then what is called from now on runs.
+        run.recovered = recovered_by(reader, run.run_spec)
     records = reader.load_records(stored)
     kept = {each.action_id: each for each in reader.ask(lambda store: load_served_actions(store, stored.run_id))}
     by_id: dict[int, OpenAction] = {}

@@ -43,18 +43,29 @@ async def load_recovered(home: Path, run_spec: RunSpec) -> Mapping[str, Recovere
     """
     if run_spec.relation.relation_type != RELATION_TYPE_RECOVER:
         return {}
-    source, forced = run_spec.relation.related_to.name, tuple(run_spec.recover.force_rerun_actions)
-    return await asyncio.to_thread(_load, home, source, forced)
+
+    def load() -> Mapping[str, Recovered]:
+        with StoreReader(home) as reader:
+            return recovered_by(reader, run_spec)
+
+    return await asyncio.to_thread(load)
 
 
-def _load(home: Path, run_name: str, forced: tuple[str, ...]) -> Mapping[str, Recovered]:
-    with StoreReader(home) as reader:
-        try:
-            run = reader.load_run(run_name)
-        except RunNotFoundError:
-            raise InvalidRequestError(f"there is no run {run_name!r} to recover.") from None
-        records = reader.load_records(run)
-        served = {each.action_id: each for each in reader.ask(lambda store: load_served_actions(store, run.run_id))}
+def recovered_by(reader: StoreReader, run_spec: RunSpec) -> Mapping[str, Recovered]:
+    """The same, as a reader of the store finds it.
+
+    Raises:
+        InvalidRequestError: likewise.
+    """
+    if run_spec.relation.relation_type != RELATION_TYPE_RECOVER:
+        return {}
+    run_name, forced = run_spec.relation.related_to.name, tuple(run_spec.recover.force_rerun_actions)
+    try:
+        run = reader.load_run(run_name)
+    except RunNotFoundError:
+        raise InvalidRequestError(f"there is no run {run_name!r} to recover.") from None
+    records = reader.load_records(run)
+    served = {each.action_id: each for each in reader.ask(lambda store: load_served_actions(store, run.run_id))}
     by_id = {record.action_id: record for record in records}
     unknown = set(forced) - {record.name for record in records}
     if unknown:

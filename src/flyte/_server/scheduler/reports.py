@@ -36,6 +36,8 @@ class Reports:
         record = action.record
         is_next = report.attempt_no > record.attempt_no
         if not is_next and (report.attempt_no < record.attempt_no or not action.is_open):
+            # Who told that before may have given up waiting for the answer.
+            await self._commits.caught_up()
             return
         if is_next and action.is_open:
             lost = Failure("AttemptLost", "system", "nothing was told of how it ended.")

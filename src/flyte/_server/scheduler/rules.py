@@ -5,12 +5,12 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from weakref import WeakValueDictionary
 
-from flyteidl2.core.tasks_pb2 import TaskMetadata
+from flyteidl2.core.tasks_pb2 import ReusePolicy, TaskMetadata
 from flyteidl2.task.task_definition_pb2 import TaskSpec
 from google.protobuf.duration_pb2 import Duration
 
@@ -133,6 +133,13 @@ class KnownSpec:
             f"{actor.get('name', self.name)}@{actor.get('version', self.digest.hex())}",
             max(1, policy.max_replicas) * max(1, policy.concurrency),
         )
+
+    def lane_in(self, run_name: str) -> Lane | None:
+        """The one of an attempt of that run: where each has workers of its own, others are not in it."""
+        lane = self.lane
+        if lane is not None and self.spec.task_template.reuse_policy.scope == ReusePolicy.RUN:
+            return replace(lane, key=f"{lane.key}@{run_name}")
+        return lane
 
     @property
     def _metadata(self) -> TaskMetadata:

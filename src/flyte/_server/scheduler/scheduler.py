@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from flyteidl2.core.literals_pb2 import Literal
 from flyteidl2.workflow.run_definition_pb2 import ActionSpec
@@ -77,6 +79,7 @@ class Scheduler:
         self._aborts = AbortWatch(writer)
         self._loop = asyncio.get_running_loop()
         self._open_actions = 0
+        self._making: set[asyncio.Future[None]] = set()
         self._asking: list[asyncio.Task[None]] = []
 
     @property
@@ -116,15 +119,21 @@ class Scheduler:
         """
         await self._executor.start()
         loaded = await asyncio.to_thread(load_open_runs, self._home, self._specs)
-        adopted: set[AttemptKey] = set()
+        ours: list[OpenRun] = []
         for run, claim in loaded:
-            if not await self._commits.change(claim):
+            if await self._commits.change(claim):
+                ours.append(run)
+            else:
                 system_logger.error("run %s belongs to another process now, and is left to it", run.name)
-                continue
+        # At one go: who computes a result is to reserve it before another looks for it.
+        adopted: set[AttemptKey] = set()
+        for run in ours:
             self._keep(run)
             for action in run.actions.values():
                 if self._go_on(action):
                     adopted.add(_last_attempt(action))
+            if not run.root.is_open:
+                self._endings.finish(run)
         self._executor.keep_known(adopted)
         asking, self._asking = self._asking, []
         await asyncio.gather(*asking)
@@ -154,10 +163,16 @@ class Scheduler:
 
     async def create_run(self, request: RunRequest) -> str:
         """See `Scheduling`."""
-        run = await create_run(self._home, self._commits, self._specs, request)
-        self._keep(run)
+        made = self._loop.create_future()
+        self._making.add(made)
+        try:
+            run = await create_run(self._home, self._commits, self._specs, request)
+            self._keep(run)
+        finally:
+            self._making.discard(made)
+            made.set_result(None)
         root = run.root
-        self._open_actions += 1
+        self._count(root)
         self._commits.tell(root)
         if not run.is_external:
             self._drives.start(root)
@@ -167,6 +182,7 @@ class Scheduler:
         """See `Scheduling`."""
         identifier = target.action_id
         run = await self._open_run(identifier.run.name)
+        trace = await asyncio.to_thread(_outcome_of, target, run.base_dir) if target.HasField("trace") else None
         parent = run.actions.get(target.parent_action_name or ROOT_ACTION)
         if parent is None:
             raise UnknownError(f"run {run.name!r} has no action {target.parent_action_name!r} that could call another.")
@@ -174,13 +190,13 @@ class Scheduler:
             raise RunAbortedError(f"action {parent.name!r} of run {run.name!r} has ended, and calls nothing any more.")
         known_as = run.actions.get(identifier.name)
         if known_as is None:
-            await self._add(run, parent, target)
+            await self._add(run, parent, target, trace)
         elif known_as.parent is not parent:
             raise InvalidRequestError(
                 f"run {run.name!r} has an action {identifier.name!r}, which {parent.name!r} did not call."
             )
         else:
-            await self._call_again(known_as, target)
+            await self._call_again(known_as, target, trace)
 
     def watch_children(self, run_name: str, parent_name: str) -> AsyncIterator[ActionUpdate | None]:
         """See `Scheduling`."""
@@ -190,7 +206,7 @@ class Scheduler:
         """See `Scheduling`."""
         run = await self._find_open(run_name)
         if run is not None:
-            await asyncio.shield(self._endings.abort(run.root, reason, aborted_by))
+            await self._abort(run.root, reason, aborted_by)
 
     async def abort_action(self, run_name: str, action_name: str, reason: str, aborted_by: str = "") -> None:
         """See `Scheduling`."""
@@ -201,7 +217,7 @@ class Scheduler:
         action = run.actions.get(action_name)
         if action is None:
             raise UnknownError(f"run {run_name!r} has no action {action_name!r}.")
-        await asyncio.shield(self._endings.abort(action, reason, aborted_by))
+        await self._abort(action, reason, aborted_by)
 
     async def signal(self, run_name: str, action_name: str, value: Literal, signalled_by: str = "") -> None:
         """See `Scheduling`."""
@@ -273,6 +289,12 @@ class Scheduler:
             raise UnknownError(f"no open run {run_name!r} has an action {action_name!r}.")
         return run.actions[action_name].full_name
 
+    async def _abort(self, action: OpenAction, reason: str, aborted_by: str) -> None:
+        if not action.is_open:
+            # Who asked first may not have been told yet.
+            await self._commits.caught_up()
+        await asyncio.shield(self._endings.abort(action, reason, aborted_by))
+
     async def _watch_children(self, run_name: str, parent_name: str) -> AsyncIterator[ActionUpdate | None]:
         run = await self._find_open(run_name)
         if run is None:
@@ -286,7 +308,7 @@ class Scheduler:
         async for update in self._watchers.watch(parent):
             yield update
 
-    async def _add(self, run: OpenRun, parent: OpenAction, target: ActionSpec) -> None:
+    async def _add(self, run: OpenRun, parent: OpenAction, target: ActionSpec, trace: _TraceOutcome | None) -> None:
         """A new action, in the store and on its way."""
         if self._open_actions >= MOST_OPEN_ACTIONS:
             raise TooBusyError(f"{self._open_actions:,} actions wait already; try again later.")
@@ -294,15 +316,15 @@ class Scheduler:
         recovered = run.recovered.get(action.name)
         if recovered is not None and recovered.parent_name == parent.name:
             await asyncio.shield(self._take_over(action, recovered))
-        elif action.record.kind == ActionKind.TRACE:
-            await self._record_trace(action)
+        elif trace is not None:
+            await self._record_trace(action, trace)
         elif action.record.kind == ActionKind.CONDITION:
             await self._conditions.ask(action, goes_on=False)
         else:
             await asyncio.shield(self._commits.record(action))
             self._start(action)
 
-    async def _call_again(self, action: OpenAction, target: ActionSpec) -> None:
+    async def _call_again(self, action: OpenAction, target: ActionSpec, trace: _TraceOutcome | None) -> None:
         """A call that meets its own record: one that has failed runs again, for an attempt that follows."""
         parent = action.parent
         assert parent is not None
@@ -312,11 +334,11 @@ class Scheduler:
             # The next server has to know whom to tell of its failure.
             await asyncio.shield(self._commits.record(action, served=True))
         kind, record = action.record.kind, action.record
-        if kind == ActionKind.TRACE and record.phase not in DONE:
+        if kind == ActionKind.TRACE and record.phase not in DONE and trace is not None:
             action.target = _without_spec(target)
             record.attempt_no += 1
             self._count(action)
-            await self._record_trace(action)
+            await self._record_trace(action, trace)
         elif not action.is_open and record.phase not in DONE and is_earlier and not parent.run.is_external:
             action.target, action.tries, action.due_us = _without_spec(target), 0, None
             if target.HasField("task"):
@@ -332,6 +354,9 @@ class Scheduler:
                 return
             await asyncio.shield(self._commits.record(action, served=True))
             self._start(action)
+        else:
+            # Who asked before may have given up waiting for that.
+            await self._commits.caught_up()
 
     def _start(self, action: OpenAction) -> None:
         """It is on its way, unless it was aborted before."""
@@ -389,23 +414,23 @@ class Scheduler:
 
     def _count(self, action: OpenAction) -> None:
         """It is open, and its parent waits for it, unless it has ended where it ran."""
-        self._open_actions += 1
+        if not action.is_counted:
+            action.is_counted = True
+            self._open_actions += 1
         if action.record.kind != ActionKind.TRACE:
             self._waiting.called(action)
 
-    async def _record_trace(self, action: OpenAction) -> None:
+    async def _record_trace(self, action: OpenAction, trace: _TraceOutcome) -> None:
         """A trace that has ended where it ran."""
-        trace, record = action.target.trace, action.record
-        record.started_us = trace.start_time.ToMicroseconds() if trace.HasField("start_time") else record.created_us
-        action.output_uri = trace.outputs.output_uri or action.output_uri
-        phase = ActionPhase.from_protobuf(trace.phase)
-        if phase is ActionPhase.SUCCEEDED:
+        record = action.record
+        record.started_us = record.created_us if trace.started_us is None else trace.started_us
+        action.output_uri = action.target.trace.outputs.output_uri or action.output_uri
+        if trace.phase is ActionPhase.SUCCEEDED:
             record.outputs_file = relative_to(self._home, action.output_uri)
             await asyncio.shield(self._endings.succeed(action, None))
             return
-        failure = await asyncio.to_thread(load_failure, action.output_uri.removesuffix("/outputs.pb"))
-        failure = failure or Failure("Unknown", "user", f"the traced function {record.task_name!r} failed.")
-        await asyncio.shield(self._endings.fail(action, phase if phase.is_terminal else ActionPhase.FAILED, failure))
+        failure = trace.failure or Failure("Unknown", "user", f"the traced function {record.task_name!r} failed.")
+        await asyncio.shield(self._endings.fail(action, trace.phase, failure))
 
     async def _recover_traces(self, run: OpenRun, parent: OpenAction) -> None:
         """Those that an earlier run has recorded are there before the parent looks them up."""
@@ -445,12 +470,12 @@ class Scheduler:
         self._commits.tell(action)
         if not action.is_open:
             return False
-        self._open_actions += 1
+        self._count(action)
         parent = action.parent
         if parent is not None and not parent.is_open:
             self._endings.abort(action, "the action that called it has ended", "")
         elif action.record.kind == ActionKind.CONDITION:
-            self._asking.append(self._loop.create_task(self._conditions.ask(action, goes_on=True)))
+            self._asking.append(self._loop.create_task(self._ask_again(action)))
         elif action.is_task and not action.is_elsewhere:
             if self._executor.knows(_last_attempt(action)):
                 self._drives.start(action, is_adopted=True)
@@ -460,21 +485,31 @@ class Scheduler:
                 now_us = time.time_ns() // 1000
                 next_attempt(action, error_column(Failure("AttemptLost", "system", message)), now_us, self._commits)
                 self._commits.record(action, served=True)
+            if action.due_us is not None and action.known is not None:
+                # A clock that was set back must not make it wait for longer than it ever would.
+                longest_s = action.known.attempts.backoff.delay_s(max(action.tries, 1))
+                action.due_us = round(min(action.due_us, time.time_ns() / 1000 + longest_s * 1_000_000))
             self._drives.start(action)
         return False
+
+    async def _ask_again(self, action: OpenAction) -> None:
+        if action.is_open:
+            await self._conditions.ask(action, goes_on=True)
 
     def _published(self, action: OpenAction, update: ActionUpdate) -> None:
         """That state of the action is in the store."""
         action.published = update
-        is_over = update.phase in TERMINAL
+        # One that has ended may be called again by now.
+        is_over = update.phase in TERMINAL and not action.is_open
         if action.parent is not None:
             self._watchers.tell(action)
         if is_over:
-            self._open_actions -= 1
+            if action.is_counted:
+                action.is_counted = False
+                self._open_actions -= 1
             if action.record.kind == ActionKind.CONDITION:
                 self._conditions.let_go(action)
-            if not action.is_open:
-                self._watchers.ended(action)
+            self._watchers.ended(action)
         self._hub.action_changed(action.run.name, action.name)
         if action.parent is None:
             self._hub.run_changed()
@@ -506,7 +541,12 @@ class Scheduler:
         """
         run = self._runs.get(name)
         if run is None:
-            await asyncio.to_thread(partial(_require_run, self._home, name))
+            # It may be about to begin, or its end on its way into the store.
+            await self._commits.caught_up()
+            is_over = await asyncio.to_thread(partial(_is_over, self._home, name))
+            if not is_over and self._making:
+                await asyncio.wait(set(self._making))
+            run = self._runs.get(name)
         return run
 
     async def _require_action(self, run_name: str, action_name: str) -> None:
@@ -520,14 +560,49 @@ class Scheduler:
         await asyncio.to_thread(look)
 
 
+@dataclass(frozen=True, slots=True)
+class _TraceOutcome:
+    """How a trace ended where it ran."""
+
+    phase: ActionPhase
+    started_us: int | None
+    failure: Failure | None
+
+
+def _outcome_of(target: ActionSpec, base_dir: str) -> _TraceOutcome:
+    """How a trace ended; reads the file that says why it failed, so it blocks.
+
+    Raises:
+        InvalidRequestError: it has begun at no time that there is.
+    """
+    trace = target.trace
+    try:
+        started_us = trace.start_time.ToMicroseconds() if trace.HasField("start_time") else None
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"trace {target.action_id.name!r} has begun at no time that there is: {error}"
+        ) from None
+    phase = ActionPhase.from_protobuf(trace.phase)
+    if phase is ActionPhase.SUCCEEDED:
+        return _TraceOutcome(phase, started_us, None)
+    folder = trace.outputs.output_uri or f"{base_dir.rstrip('/')}/{target.action_id.name}"
+    failure = load_failure(folder.removesuffix("/outputs.pb"))
+    return _TraceOutcome(phase if phase.is_terminal else ActionPhase.FAILED, started_us, failure)
+
+
 def _last_attempt(action: OpenAction) -> AttemptKey:
     return AttemptKey(action.run.name, action.name, action.record.attempt_no)
 
 
-def _require_run(home: object, name: str) -> None:
-    with StoreReader(home) as reader:  # type: ignore[arg-type]
+def _is_over(home: Path, name: str) -> bool:
+    """Whether the run is, as the store has it.
+
+    Raises:
+        UnknownError: there is none.
+    """
+    with StoreReader(home) as reader:
         try:
-            reader.load_run(name)
+            return reader.load_run(name).phase.is_terminal
         except RunNotFoundError:
             raise UnknownError(f"there is no run {name!r}.") from None
 

@@ -65,7 +65,8 @@ class OpenAction:
         called_in: The attempt of its parent that called it last; 0 for none that the control plane knows of.
         called_us: When it was.
         open_children: How many of its children are open.
-        counts_for_parent: Whether it is one of them.
+        counts_for_parent: Whether its parent waits for it.
+        is_counted: Whether it is one of the open actions, of which there are only so many.
         published: What its parent's watchers were told of it last; None until it is in the store.
         seat: What its running attempt takes of the executor.
         drive: What takes it through its attempts.
@@ -88,6 +89,7 @@ class OpenAction:
     called_us: int = 0
     open_children: int = 0
     counts_for_parent: bool = False
+    is_counted: bool = False
     is_stored: bool = False
     published: ActionUpdate | None = None
     seat: Seat | None = None
