@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -228,11 +230,69 @@ async def test_inputs_outside_of_the_home_are_not_read(tmp_path: Path) -> None:
         assert refused.value.code is Code.FAILED_PRECONDITION
 
 
+@pytest.mark.parametrize(
+    ("address", "base"),
+    [
+        ("{home}/link.key", ""),
+        ("file://{home}/link.key", ""),
+        ("{home}/link.key", "{home}"),
+        ("{home}/../outside.pb", "/"),
+        ("{home}/runs/pipe", ""),
+        ("/dev/zero", "/"),
+        ("http://localhost:1/inputs.pb", ""),
+        ("zip://inputs.pb::{home}/../outside.zip", ""),
+    ],
+)
+async def test_an_address_of_inputs_gives_nobody_what_is_there(tmp_path: Path, address: str, base: str) -> None:
+    home = tmp_path / "home"
+    inputs = Inputs(literals=[NamedLiteral(name="x", value=number(1))]).SerializeToString()
+    async with served(home) as server:
+        (home / "runs").mkdir(exist_ok=True)
+        os.mkfifo(home / "runs" / "pipe")
+        for path in (home / "link.key", tmp_path / "outside.pb"):
+            path.write_bytes(inputs)
+        with zipfile.ZipFile(tmp_path / "outside.zip", "w") as archive:
+            archive.writestr("inputs.pb", inputs)
+        runs = await server.runs()
+        # `..` is refused when the run is made.
+        uri = address.format(home=home).replace(f"{home}/..", str(tmp_path))
+        task = spec("env.root")
+        request = m.CreateRunRequest(
+            run_id=run_id(), task_spec=task, offloaded_input_data=OffloadedInputData(uri=uri, inputs_hash="h")
+        )
+        request.run_spec.run_base_dir = base.format(home=home)
+        await runs.create_run(request)
+        with pytest.raises(ConnectError, match="so it is not read") as refused:
+            await asyncio.wait_for(runs.get_action_data(m.GetActionDataRequest(action_id=action_id())), 5)
+        assert refused.value.code is Code.FAILED_PRECONDITION
+        # The key of its cache is made of its inputs, which says something of them, too.
+        request.run_id.name = "cached"
+        request.task_spec.task_template.metadata.discoverable = True
+        request.offloaded_input_data.ClearField("inputs_hash")
+        with pytest.raises(ConnectError, match="so it is not read") as refused:
+            await asyncio.wait_for(runs.create_run(request), 5)
+        assert refused.value.code is Code.INVALID_ARGUMENT
+
+
+async def test_data_in_a_folder_that_the_run_was_given_is_read(tmp_path: Path) -> None:
+    handed = tmp_path / "shared" / "a0" / "inputs.pb"
+    handed.parent.mkdir(parents=True)
+    handed.write_bytes(Inputs(literals=[NamedLiteral(name="x", value=number(1))]).SerializeToString())
+    async with served(tmp_path / "home") as server:
+        runs = await server.runs()
+        data = OffloadedInputData(uri=str(handed), inputs_hash="h")
+        request = m.CreateRunRequest(run_id=run_id(), task_spec=spec("env.root"), offloaded_input_data=data)
+        request.run_spec.run_base_dir = str(tmp_path / "shared")
+        await runs.create_run(request)
+        answer = await runs.get_action_data(m.GetActionDataRequest(action_id=action_id()))
+        assert answer.inputs.literals[0].value == number(1)
+
+
 async def test_outputs_that_are_gone_are_not_found(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         name = await server.plane.run()
         run, actions = server.plane.stored(name)
-        (tmp_path / "inputs" / "inputs.pb").unlink()
+        (tmp_path / "uploads" / "inputs" / "inputs.pb").unlink()
         with pytest.raises(ConnectError) as refused:
             await (await server.runs()).get_action_data(m.GetActionDataRequest(action_id=action_id()))
         assert refused.value.code is Code.NOT_FOUND
