@@ -14,13 +14,7 @@ from flyteidl2.task.common_pb2 import Outputs
 from flyteidl2.task.task_definition_pb2 import TaskSpec
 
 from flyte._image.environment import RUNNING
-from flyte._server.executors.capacity import (
-    DEFAULT_CPU_MILLIS,
-    DEFAULT_MEMORY_BYTES,
-    machine_capacity,
-    memory_limit,
-    requested,
-)
+from flyte._server.executors.capacity import machine_capacity, memory_limit
 from flyte._server.executors.code import value_of, with_value
 from flyte._server.executors.command import (
     ControlPlane,
@@ -36,6 +30,8 @@ from flyte._server.executors.official import ensure_official
 from flyte._server.executors.orders import AttemptOrder, Capacity
 from flyte._server.executors.outcomes import outcome
 from flyte._server.executors.refused import UnrunnableError
+from flyte._server.executors.requests import DEFAULT_CPU_MILLIS, requested
+from flyte._server.refusals import InvalidRequestError
 from flyte.errors import ImageBuildError
 from flyte.models import ActionID
 from tests.server.executors.served import STARTED
@@ -71,13 +67,26 @@ def order_of(spec: TaskSpec, folder: Path, **changes: object) -> AttemptOrder:
 
 
 def test_what_a_task_takes_is_its_requests_else_its_limits_else_a_little() -> None:
-    assert requested(spec_with({})) == Capacity(DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_BYTES, 0)
+    assert requested(spec_with({})) == Capacity(DEFAULT_CPU_MILLIS, 0, 0)
     asked = {Resources.CPU: "1500m", Resources.MEMORY: "2Gi", Resources.GPU: "1"}
     assert requested(spec_with(asked)) == Capacity(1500, 2 << 30, 1)
     assert requested(spec_with({}, {Resources.CPU: "2", Resources.MEMORY: "1G"})) == Capacity(2000, 10**9, 0)
-    assert requested(spec_with({Resources.CPU: "0.0001"})).cpu_millis == 1
-    assert requested(spec_with({Resources.CPU: "many"})).cpu_millis == DEFAULT_CPU_MILLIS
-    assert requested(TaskSpec()) == Capacity(0, 0, 0)
+    assert requested(TaskSpec()) == Capacity(DEFAULT_CPU_MILLIS, 0, 0)
+
+
+@pytest.mark.parametrize("quantity", ["many", "-5", "nan", "inf", "1e999999999", "9" * 400, "1e9999999999999999999"])
+@pytest.mark.parametrize("name", [Resources.CPU, Resources.MEMORY, Resources.GPU])
+def test_a_quantity_that_no_machine_has_is_refused(name: int, quantity: str) -> None:
+    for spec in (spec_with({name: quantity}), spec_with({}, {name: quantity})):
+        with pytest.raises(InvalidRequestError, match="the task's resources"):
+            requested(spec)
+
+
+def test_a_pod_that_is_none_is_refused() -> None:
+    spec = TaskSpec()
+    spec.task_template.k8s_pod.pod_spec["containers"] = 7
+    with pytest.raises(UnrunnableError, match="none of Kubernetes"):
+        process_of(spec)
 
 
 def test_a_limit_is_bytes_or_a_refusal() -> None:

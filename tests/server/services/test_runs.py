@@ -22,6 +22,7 @@ from flyteidl2.task.task_definition_pb2 import TaskSpec
 from flyteidl2.workflow import run_service_pb2 as m
 from flyteidl2.workflow.run_definition_pb2 import ConditionAction, ErrorInfo
 
+from flyte._server.refusals import InvalidRequestError
 from flyte._store.conditions import Question, open_condition
 from flyte._store.records import action_id as stored_action_id
 from flyte._store.writer import Change, in_order, record_actions
@@ -214,6 +215,38 @@ async def test_addresses_are_those_of_the_files(tmp_path: Path) -> None:
         response = await (await server.runs()).get_action_data_u_r_is(request)
         assert response.inputs_uri == attempt.order.inputs_uri
         assert response.outputs_uri == f"{attempt.order.outputs_path}/outputs.pb"
+
+
+@pytest.mark.parametrize("address", ["runs/x", "{home}/../x", "/tmp/\0x", "~/x", "file://x"])
+async def test_a_folder_of_a_run_is_absolute(tmp_path: Path, address: str) -> None:
+    async with served(tmp_path) as server:
+        for field in ("run_base_dir", "raw_data_prefix"):
+            run_spec = RunSpec()
+            owner: Any = run_spec if field == "run_base_dir" else run_spec.raw_data_storage
+            setattr(owner, field, address.format(home=tmp_path))
+            request = m.CreateRunRequest(run_id=run_id(), task_spec=spec("env.root"), run_spec=run_spec)
+            error = await refusal_of(server, request)
+            assert (error.code, field in error.message) == (Code.INVALID_ARGUMENT, True)
+
+
+@pytest.mark.parametrize(("key", "value"), [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")])
+async def test_a_variable_of_no_process_is_refused(tmp_path: Path, key: str, value: str) -> None:
+    async with served(tmp_path) as server:
+        request = m.CreateRunRequest(run_id=run_id(), task_spec=spec("env.root"))
+        request.run_spec.envs.values.add(key=key, value=value)
+        error = await refusal_of(server, request)
+        assert (error.code, "run_spec.envs" in error.message) == (Code.INVALID_ARGUMENT, True)
+
+
+async def test_what_a_task_cannot_ask_for_is_refused_when_it_is_called(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        task = spec("env.root")
+        task.task_template.container.resources.requests.add(name=1, value="-5")
+        error = await refusal_of(server, m.CreateRunRequest(run_id=run_id(), task_spec=task))
+        assert (error.code, "'-5'" in error.message) == (Code.INVALID_ARGUMENT, True)
+        await server.plane.run()
+        with pytest.raises(InvalidRequestError, match="'-5'"):
+            await server.plane.call("child", task)
 
 
 async def test_inputs_outside_of_the_home_are_not_read(tmp_path: Path) -> None:

@@ -80,6 +80,9 @@ def _check(request: RunRequest, known: KnownSpec) -> None:
     template = known.spec.task_template
     if not known.name:
         raise InvalidRequestError("the task has no name: `task_spec.task_template.id.name` is empty.")
+    if not request.is_external:
+        # What it takes can be understood; later there is nobody to tell.
+        _ = known.request
     if not request.is_external and not (template.HasField("container") or template.HasField("k8s_pod")):
         raise InvalidRequestError(
             f"task {known.name!r} of type {template.type!r} has neither a container nor a pod: it cannot be run here."

@@ -34,6 +34,7 @@ from flyte._store.database import store_errors
 from flyte._store.served_settings import SettingsLevel, find_settings
 from flyte._store.tasks import TaskKey, find_task
 from flyte._store.triggers import TriggerKey, find_trigger
+from flyte.storage._addresses import is_remote, local_path
 from flyte.types._hashing import inputs_hash
 
 INLINE_FOLDER = "inline"
@@ -79,6 +80,7 @@ class RunCreation:
             lambda reader: effective([found for each in level.above() if (found := find_settings(reader, each))])
         )
         started_at = moment_of(request.run_start_time, "run_start_time") if request.HasField("run_start_time") else None
+        run_spec = checked_run_spec(with_settings(asked.run_spec, settings))
         uri, digest = await self._inputs(asked, project, domain)
         return await self._scheduling.create_run(
             RunRequest(
@@ -90,7 +92,7 @@ class RunCreation:
                 spec=asked.spec,
                 inputs_uri=uri,
                 inputs_hash=digest,
-                run_spec=with_settings(asked.run_spec, settings),
+                run_spec=run_spec,
                 source=request.source,
                 created_by=current_caller().subject,
                 trigger_name=asked.trigger_name,
@@ -194,6 +196,28 @@ def run_place(kind: str | None, run: RunIdentifier, project: ProjectIdentifier) 
     if kind == "project_id":
         return *project_of(project), None
     raise InvalidRequestError("nothing says where the run belongs: expected run_id or project_id.")
+
+
+def checked_run_spec(spec: RunSpec) -> RunSpec:
+    """`spec`, when attempts can be run so.
+
+    Raises:
+        InvalidRequestError: a folder that it names is relative, of which each process has its own idea, or leads to the
+            one above; or a variable can be that of no process.
+    """
+    for address, field in (
+        (spec.run_base_dir, "run_spec.run_base_dir"),
+        (spec.raw_data_storage.raw_data_prefix, "run_spec.raw_data_storage.raw_data_prefix"),
+    ):
+        address_of(address, field, may_be_empty=True)
+        if address and not (is_remote(address) or local_path(address).is_absolute()):
+            raise InvalidRequestError(f"{field} is {address!r}: expected an absolute path or a URL.")
+    for pair in spec.envs.values:
+        if not pair.key or "=" in pair.key or "\0" in pair.key + pair.value:
+            raise InvalidRequestError(
+                f"run_spec.envs has a variable {pair.key[:60]!r}: expected a name without '=', and no zero character."
+            )
+    return spec
 
 
 def completed(spec: TaskSpec, inputs: Inputs) -> Inputs:
