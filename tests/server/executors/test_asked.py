@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from dataclasses import replace
@@ -215,6 +216,16 @@ async def test_an_error_document_comes_first_then_the_exit_code_then_outputs(tmp
     damaged = (await outcome(order, 0)).failure
     assert damaged is not None
     assert damaged.code == "ErrorUnreadable"
+
+
+async def test_a_pipe_that_a_task_leaves_keeps_nobody_waiting(tmp_path: Path) -> None:
+    for name in ("outputs.pb", "error.pb"):
+        os.mkfifo(tmp_path / name)
+        # It would wait in this very thread, so that no timeout could end it.
+        told = (await asyncio.to_thread(asyncio.run, outcome(order_of(TaskSpec(), tmp_path), 0))).failure
+        assert told is not None
+        assert (told.code, "is no file" in told.message) == ("OutputsUnreadable", True)
+        (tmp_path / name).unlink()
 
 
 async def test_an_interpreter_is_found_by_a_pattern(tmp_path: Path) -> None:
