@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode
 
 from flyte._atomic import sync_folder
+from flyte._store.database import HOME_MODE
 
 KEY_FILE = "link.key"
 _KEY_BYTES = 32
@@ -30,7 +31,7 @@ def private_file(path: Path, content: bytes) -> None:
     Raises:
         FileExistsError: there is one already.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
