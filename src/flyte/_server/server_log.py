@@ -73,4 +73,4 @@ def set_up_server_log(log_format: str, file: Path | None) -> None:
     if not os.environ.get("LOG_LEVEL") and ours.level > logging.INFO:
         ours.setLevel(logging.INFO)
     # It says what this process says itself, and in its own words.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
