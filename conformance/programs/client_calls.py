@@ -3,7 +3,9 @@
 import asyncio
 import enum
 import os
+import signal
 import time
+import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -266,6 +268,35 @@ async def failures_of_other_kinds() -> None:
     assert details.error_info and "3" in details.error_info.message, details.error_info
 
 
+small = flyte.TaskEnvironment("small", resources=flyte.Resources(memory=("300Mi", "500Mi")))
+
+
+@small.task
+async def hungry() -> int:
+    return len(bytearray(b"x") * 2**30)
+
+
+@env.task
+async def crashes() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@env.task
+async def catches_the_end_of_processes() -> list[str]:
+    found = []
+    for call in (hungry, crashes):
+        try:
+            await call()
+        except flyte.errors.BaseRuntimeError as error:
+            found.append(type(error).__name__)
+    return found
+
+
+@scenario
+async def processes_that_are_ended() -> None:
+    equal(await value(catches_the_end_of_processes), ["OOMError", "RuntimeSystemError"], "what the parent caught")
+
+
 @flyte.trace
 async def measured(path: str, x: int) -> int:
     return note(path) * 100 + x
@@ -410,15 +441,16 @@ async def both_families(path: str) -> int:
 
 @scenario
 async def in_task_family_of_actions() -> None:
-    await _family("1")
+    await _family("1", "flyteidl2.actions.ActionsService", "Enqueue")
 
 
 @scenario
 async def in_task_family_of_queue_and_state() -> None:
-    await _family("0")
+    await _family("0", "flyteidl2.workflow.QueueService", "EnqueueAction")
 
 
-async def _family(uses_actions: str) -> None:
+async def _family(uses_actions: str, service: str, method: str) -> None:
+    before = calls_of(service, method)
     runner = flyte.with_runcontext(env_vars={"_U_USE_ACTIONS": uses_actions})
     run = await runner.run.aio(both_families, path=fresh_file())
     await run.wait.aio(quiet=True)
@@ -427,6 +459,20 @@ async def _family(uses_actions: str) -> None:
     run = await runner.run.aio(catches)
     await run.wait.aio(quiet=True)
     assert "ZeroDivisionError" in (await run.outputs.aio())[0]
+    made = calls_of(service, method) - before
+    assert made >= 2 + 6 + 1 + 1, f"{made} calls of {service}/{method}"
+
+
+def calls_of(service: str, method: str) -> int:
+    """How many of that method the server has answered."""
+    with urllib.request.urlopen(f"http://{os.environ['SERVER']}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    marks = f'method="{method}"', f'service="{service}"'
+    return sum(
+        int(float(line.split()[-1]))
+        for line in lines
+        if line.startswith("flyte_rpc_total") and all(mark in line for mark in marks)
+    )
 
 
 @env.task

@@ -1,10 +1,12 @@
 """What the control plane keeps: caches, data, reports, logs, conditions, aborts, reruns, deployments, listings."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -462,15 +464,23 @@ private = flyte.TaskEnvironment("private", secrets=[flyte.Secret("conformance-wo
 
 @private.task
 async def knows() -> str:
-    import os
-
     return os.environ["WORD"]
+
+
+mounted = flyte.TaskEnvironment("mounted", secrets=[flyte.Secret("conformance-word", mount=Path("/etc/flyte/secrets"))])
+
+
+@mounted.task
+async def reads_secret() -> str:
+    folder = Path(os.environ.get("FLYTE_SECRETS_DIR", "/etc/flyte/secrets"))
+    return ",".join(sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()))
 
 
 @scenario
 async def secrets() -> None:
     await flyte.remote.Secret.create.aio("conformance-word", "swordfish")
     equal(await value(knows), "swordfish", "what the task saw")
+    equal(await value(reads_secret), "conformance-word", "the files that the task saw")
     equal((await flyte.remote.Secret.get.aio("conformance-word")).name, "conformance-word", "name")
     assert "conformance-word" in [each.name async for each in flyte.remote.Secret.listall.aio()]
     await flyte.remote.Secret.delete.aio("conformance-word")
@@ -523,6 +533,35 @@ async def projects() -> None:
 async def who_am_i() -> None:
     user = await flyte.remote.User.get.aio()
     assert user.subject() and user.name(), user
+
+
+@env.task
+async def calls_back() -> None:
+    hook = await flyte.new_condition.aio("hook", webhook=flyte.ConditionWebhook("http://localhost:1"))
+    await hook.wait.aio()
+
+
+@scenario
+async def what_is_not_offered_is_refused() -> None:
+    remote: Any = flyte.remote
+    for listing in (remote.App.listall, remote.Artifact.listall):
+        try:
+            _ = [each async for each in listing.aio()]
+        except Exception as error:
+            assert "does not offer" in str(error), error
+            continue
+        raise AssertionError("a service that is not there answered")
+    run = await ended(calls_back)
+    equal(run.phase, "failed", "phase of a run with a webhook")
+    assert "webhook" in "".join([line async for line in run.get_logs.aio()])
+    notify: Any = import_module("flyte.notify")
+    told = notify.Webhook(on_phase="failed", url="http://localhost:1")
+    try:
+        await flyte.with_runcontext(notifications=told).run.aio(plain)
+    except Exception as error:
+        assert "notifications" in str(error), error
+        return
+    raise AssertionError("notifications were accepted")
 
 
 @scenario

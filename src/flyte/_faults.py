@@ -2,7 +2,8 @@
 
 `FLYTE_FAULT_POINT=action.recorded:3` kills the process, as `kill -9` would, when it reaches `action.recorded` for the
 third time; without a number it is the first. With `:raise-enospc` behind that, the disk is full from then on: that time
-and every later one raise `OSError(ENOSPC)`.
+and every later one raise `OSError(ENOSPC)`. With `FLYTE_FAULT_WHILE=<file>` a point counts only while that file is
+there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 from itertools import count
 
 VARIABLE = "FLYTE_FAULT_POINT"
+WHILE_VARIABLE = "FLYTE_FAULT_WHILE"
 
 POINTS = {
     "run.created": "the run and its root action are in the store",
@@ -50,12 +52,14 @@ class Fault:
 
     Args:
         text: The value of the variable.
+        while_file: Only while there is this file; empty for always.
 
     Raises:
         ValueError: it names no point, or is not of the form `<point>[:n][:raise-enospc]`.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, while_file: str = "") -> None:
+        self._while_file = while_file
         self.point, *rest = text.split(":")
         self._is_full_disk = rest[-1:] == [ENOSPC]
         number = (rest[:-1] if self._is_full_disk else rest) or ["1"]
@@ -68,6 +72,8 @@ class Fault:
 
     def reached(self) -> None:
         """The point was reached once more, on whichever thread."""
+        if self._while_file and not os.path.exists(self._while_file):
+            return
         time_no = next(self._times)
         if self._is_full_disk:
             if time_no >= self._nth:
@@ -76,7 +82,7 @@ class Fault:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-_fault = Fault(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+_fault = Fault(os.environ[VARIABLE], os.environ.get(WHILE_VARIABLE, "")) if os.environ.get(VARIABLE) else None
 
 
 def reach(point: str) -> None:

@@ -25,6 +25,17 @@ def project(tmp_path: Path, flyte_home: Path, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_served(flyte_home: Path) -> Iterator[None]:
+    """No control plane is left that a command of the test has started."""
+    yield
+    if (flyte_home / "server.json").exists():
+        from flyte._server.daemon import stop_server
+
+        left = stop_server(flyte_home, 20)
+        assert left is None, f"the test has left a control plane at {left.url}"
+
+
 @pytest.fixture
 def flyte(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flyte]:
     """The command: `flyte("run", "t.py", "main")`. Each call imports the test's files anew, as each process does."""

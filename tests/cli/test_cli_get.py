@@ -231,11 +231,19 @@ def test_tables_have_no_codes_and_no_cut_names_outside_a_terminal(flyte: Flyte, 
     assert ("│" in text) == (output == "table")
 
 
-@pytest.mark.parametrize("option", ["--only-mine", "--paused-only", "--project=x", "-dx", "--task-version=1"])
+@pytest.mark.parametrize("option", ["--only-mine", "--paused-only", "--updated-after=now", "--updated-before=now"])
 def test_options_without_a_local_meaning_are_refused(flyte: Flyte, option: str) -> None:
     done = flyte("get", "run", option)
     assert done.exit_code == 2
-    assert "machine" in done.stderr
+    assert "known by a control plane alone" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["action", "r"], ["io", "r"], ["logs", "r"], ["code", "r"], ["condition", "r"]])
+def test_a_place_of_one_run_is_refused_without_a_control_plane(flyte: Flyte, store: Store, command: list[str]) -> None:
+    store.add("r")
+    done = flyte("get", *command, "-p", "x")
+    assert done.exit_code == 2
+    assert "--project x names a place on a control plane, and none is configured" in done.stderr
 
 
 def test_config_names_its_file_and_hides_secrets(flyte: Flyte, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

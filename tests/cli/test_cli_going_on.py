@@ -108,7 +108,9 @@ def test_a_resume_from_another_folder_finds_the_file(
     (package / "__init__.py").touch()
     (package / "inner.py").write_text("from .other import VALUE\n" + TASKS)
     (package / "other.py").write_text("VALUE = 1\n")
-    assert flyte("run", "--root-dir", ".", "--name", "r", "pkg/inner.py", "pipeline", "--x", "1").exit_code == 1
+    assert (
+        flyte("run", "--local", "--root-dir", ".", "--name", "r", "pkg/inner.py", "pipeline", "--x", "1").exit_code == 1
+    )
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "fixed").touch()
@@ -117,7 +119,7 @@ def test_a_resume_from_another_folder_finds_the_file(
 
 
 def test_a_resumed_run_that_fails_again_ends_as_run_does(project: Path, flyte: Flyte) -> None:
-    assert flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1").exit_code == 1
+    assert flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1").exit_code == 1
     done = flyte("resume", "r")
     assert done.exit_code == 1
     assert "Run r failed after" in done.stderr
@@ -126,7 +128,7 @@ def test_a_resumed_run_that_fails_again_ends_as_run_does(project: Path, flyte: F
 
 
 def test_changed_code_stops_a_resume_until_it_is_allowed(project: Path, flyte: Flyte) -> None:
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1")
     (project / "tasks.py").write_text(TASKS.replace('raise ConnectionError("broken")', "return 100"))
     refused = flyte("resume", "r")
     assert refused.exit_code == 2
@@ -136,7 +138,7 @@ def test_changed_code_stops_a_resume_until_it_is_allowed(project: Path, flyte: F
 
 
 def test_what_cannot_be_resumed_says_why(project: Path, flyte: Flyte) -> None:
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1")
     assert "there is no run 'x'" in flyte("resume", "x").stderr
     (project / "tasks.py").unlink()
     gone = flyte("resume", "r")
@@ -145,7 +147,7 @@ def test_what_cannot_be_resumed_says_why(project: Path, flyte: Flyte) -> None:
 
 def test_a_run_that_has_succeeded_is_not_run_again(project: Path, flyte: Flyte) -> None:
     (project / "fixed").touch()
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1")
     done = flyte("resume", "r")
     assert (done.exit_code, "o0 = 2" in done.stdout, "nothing runs" in done.stderr) == (0, True, True)
     assert effects(project) == ["step 1"]
@@ -153,7 +155,7 @@ def test_a_run_that_has_succeeded_is_not_run_again(project: Path, flyte: Flyte) 
 
 def test_a_rerun_takes_inputs_and_options_on_either_side_of_the_run(project: Path, flyte: Flyte) -> None:
     (project / "fixed").touch()
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1")
     assert "o0 = 2" in flyte("rerun", "r").stdout
     # An input has the name of an option: behind the run it is the input.
     done = flyte("-of", "json", "rerun", "--name", "second", "r", "--x", "5", "--label", "k=v", "--name", "input")
@@ -165,21 +167,21 @@ def test_a_rerun_takes_inputs_and_options_on_either_side_of_the_run(project: Pat
 
 
 def test_a_rerun_recovers_what_succeeded(project: Path, flyte: Flyte) -> None:
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1")
     (project / "fixed").touch()
     assert "o0 = 2" in flyte("rerun", "r", "--recover").stdout
     assert effects(project) == ["step 1"]
 
 
 def test_help_of_a_rerun_shows_the_inputs_as_recorded(flyte: Flyte) -> None:
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1234")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1234")
     shown = flyte("rerun", "r", "--help").stdout
     assert "[default: 1234]" in shown
     assert "--recover" in shown
 
 
 def test_one_action_is_run_alone_with_options_for_its_inputs(project: Path, flyte: Flyte) -> None:
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1")
     actions = json.loads(flyte("-of", "json", "get", "action", "r").stdout)
     name = next(action["name"] for action in actions if action["task"] == "e.step")
     assert "o0 = 9" in flyte("rerun", "r", "--action-name", name, "--x", "9").stdout
@@ -203,7 +205,7 @@ def test_one_action_is_run_alone_with_options_for_its_inputs(project: Path, flyt
     ],
 )
 def test_what_cannot_be_is_a_wrong_command(flyte: Flyte, arguments: list[str], message: str) -> None:
-    flyte("run", "--name", "r", "tasks.py", "pipeline", "--x", "1")
+    flyte("run", "--local", "--name", "r", "tasks.py", "pipeline", "--x", "1")
     done = flyte(*arguments)
     assert done.exit_code == 2
     assert message in " ".join(done.stderr.split())
@@ -230,7 +232,7 @@ def test_a_run_whose_process_was_killed_is_aborted_at_once(project: Path, flyte:
 
 def test_runs_are_deleted_by_name_age_and_number(flyte: Flyte, flyte_home: Path) -> None:
     for name in ("a", "b", "c"):
-        flyte("run", "--name", name, "tasks.py", "pipeline", "--x", "1")
+        flyte("run", "--local", "--name", name, "tasks.py", "pipeline", "--x", "1")
     assert "No run is selected" in flyte("delete", "run", "--older-than", "30d", "-y").stderr
     assert flyte("delete", "run", "--keep", "1", "--dry-run").stdout == "Would delete 2 runs with 6 actions: b, a\n"
     assert flyte("delete", "run", "a", "-y").stdout == "Deleted 1 run with 3 actions: a\n"

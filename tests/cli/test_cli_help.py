@@ -86,7 +86,7 @@ def test_help_of_run_lists_files_but_not_its_hidden_options(words: Callable[...,
     text = words("run")
     assert "tasks.py" in text
     assert "--raw-data-path" in text
-    assert "--service-account" not in text
+    assert "--tracked" not in text
 
 
 @pytest.mark.parametrize("command", [[], ["get"], ["get", "run"], ["get", "action"], ["get", "io"], ["get", "config"]])

@@ -78,25 +78,26 @@ def test_json_on_stdout_holds_nothing_but_the_document() -> None:
 
 
 def test_lines_for_people_are_plain_where_nobody_looks() -> None:
-    done = flyte("run", "tasks.py", "noisy")
+    done = flyte("run", "--local", "tasks.py", "noisy")
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].endswith("o0 = 42")
 
 
 def test_an_encoding_without_our_marks_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    assert flyte("run", "hello", "--name", "Zoë").returncode == 0
+    assert flyte("run", "--local", "hello", "--name", "Zoë").returncode == 0
     assert flyte("get", "run").returncode == 0
     assert flyte("--help").returncode == 0
 
 
 def test_log_levels_are_those_asked_for() -> None:
-    assert not {"mine", "ours"} & set(flyte("run", "tasks.py", "logs").stderr.split())
-    assert {"mine", "ours"} <= set(flyte("-vv", "--user-log-level", "debug", "run", "tasks.py", "logs").stderr.split())
+    assert not {"mine", "ours"} & set(flyte("run", "--local", "tasks.py", "logs").stderr.split())
+    told = flyte("-vv", "--user-log-level", "debug", "run", "--local", "tasks.py", "logs").stderr
+    assert {"mine", "ours"} <= set(told.split())
 
 
 def test_a_reader_that_goes_away_early_is_no_error() -> None:
-    flyte("run", "--name", "r1", "tasks.py", "noisy")
+    flyte("run", "--local", "--name", "r1", "tasks.py", "noisy")
     script = f"{' '.join(COMMAND[:2])} '{COMMAND[2]}' get config | head -n 1"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout.split()[0], done.stderr) == ("home", "")

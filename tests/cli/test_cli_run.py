@@ -114,18 +114,59 @@ def test_a_run_is_reported_and_recorded(flyte: Flyte, flyte_home: Path) -> None:
         assert reader.load_run("first").phase is ActionPhase.SUCCEEDED
 
 
-def test_without_an_endpoint_a_run_is_local_and_says_so_in_one_line(flyte: Flyte) -> None:
-    done = flyte("--no-progress", "run", "tasks.py", "nothing")
-    assert done.exit_code == 0
-    assert done.stderr == "No control plane is configured: running on this machine, as --local does.\n"
+def test_a_local_run_says_nothing_of_control_planes(flyte: Flyte) -> None:
+    done = flyte("--no-progress", "--endpoint", "there:80", "run", "--local", "tasks.py", "nothing")
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
-def test_with_an_endpoint_a_run_must_say_that_it_is_local(flyte: Flyte) -> None:
-    done = flyte("--endpoint", "there:80", "run", "tasks.py", "nothing")
-    assert done.exit_code == 2
-    assert "control plane there:80" in done.stderr
-    assert "--local" in done.stderr
-    assert flyte("--endpoint", "there:80", "run", "--local", "tasks.py", "nothing").exit_code == 0
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["delete", "run", "-y", "r1"],
+        ["delete", "cache", "--all", "-y"],
+        ["delete", "local-cache"],
+        ["get", "cache"],
+        ["explain", "cache", "r1"],
+        ["resume", "r1"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_about_this_machine_refuses_an_endpoint(flyte: Flyte, arguments: list[str]) -> None:
+    flyte("run", "--local", "--name", "r1", "tasks.py", "nothing")
+    done = flyte("--endpoint", "there:80", *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--endpoint there:80 names a control plane" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "tasks.py", "nothing"],
+        ["run", "deployed-task", "e.double"],
+        ["deploy", "tasks.py", "env"],
+        ["rerun", "r1"],
+        *(["get", each] for each in ("run", "task", "trigger", "project", "secret", "settings")),
+        *(["get", each, "r1"] for each in ("run", "action", "io", "logs", "code", "condition", "report")),
+        ["get", "logs", "-f", "r1"],
+        ["abort", "run", "r1"],
+        ["abort", "action", "r1", "a0"],
+        ["signal", "condition", "r1", "a1", "yes"],
+        ["create", "project", "--id", "p", "--name", "P"],
+        ["create", "secret", "s", "--value", "v"],
+        ["create", "trigger", "e.double", "t", "--schedule", "0 0 * * *"],
+        ["update", "project", "p", "--name", "P"],
+        ["update", "trigger", "t", "e.double", "--activate"],
+        ["delete", "secret", "s"],
+        ["delete", "trigger", "t", "e.double"],
+        ["whoami"],
+    ],
+    ids=" ".join,
+)
+def test_where_no_control_plane_answers_each_command_says_so(flyte: Flyte, arguments: list[str]) -> None:
+    done = flyte("--endpoint", "localhost:1", "--insecure", *arguments)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "there is no control plane at localhost:1" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_json_document_of_a_run(flyte: Flyte, flyte_home: Path) -> None:
@@ -166,18 +207,18 @@ def test_json_raw_is_one_line_without_what_tasks_print(flyte: Flyte) -> None:
     ],
 )
 def test_inputs_reach_the_task_as_their_types(flyte: Flyte, arguments: list[str], shown: str) -> None:
-    assert output(flyte("-of", "json", "run", "tasks.py", "echo", *arguments)) == {"o0": shown}
+    assert output(flyte("-of", "json", "run", "--local", "tasks.py", "echo", *arguments)) == {"o0": shown}
 
 
 def test_a_flag_is_false_and_an_optional_is_none_without_an_option(flyte: Flyte) -> None:
-    assert output(flyte("-of", "json", "run", "tasks.py", "bare")) == {"o0": "(False, None)"}
-    assert output(flyte("-of", "json", "run", "tasks.py", "bare", "--flag")) == {"o0": "(True, None)"}
+    assert output(flyte("-of", "json", "run", "--local", "tasks.py", "bare")) == {"o0": "(False, None)"}
+    assert output(flyte("-of", "json", "run", "--local", "tasks.py", "bare", "--flag")) == {"o0": "(True, None)"}
 
 
 def test_inputs_named_like_other_options_are_inputs(flyte: Flyte) -> None:
-    done = flyte("-of", "json", "run", "tasks.py", "taken", "--x", "--no-x", "3", "--help", "4")
+    done = flyte("-of", "json", "run", "--local", "tasks.py", "taken", "--x", "--no-x", "3", "--help", "4")
     assert output(done) == {"o0": "(True, 3, 4)"}
-    assert "--no_x" in flyte("run", "tasks.py", "taken", "-h").stdout
+    assert "--no_x" in flyte("run", "--local", "tasks.py", "taken", "-h").stdout
 
 
 def test_a_package_that_is_missing_here_is_said_to_be_one_of_an_image(flyte: Flyte, project: Path) -> None:
@@ -219,7 +260,20 @@ def test_labels_variables_and_scope_reach_the_run(flyte: Flyte, project: Path) -
     }
     assert output(flyte(*run, "--raw-data-path", "raw", "tasks.py", "where")) == {"o0": f"o/p/d {project / 'raw'}"}
     done = flyte(
-        "-of", "json", "--org", "O", "run", "-p", "P", "-d", "D", "--raw-data-path", "raw", "tasks.py", "where"
+        "-of",
+        "json",
+        "--org",
+        "O",
+        "run",
+        "--local",
+        "-p",
+        "P",
+        "-d",
+        "D",
+        "--raw-data-path",
+        "raw",
+        "tasks.py",
+        "where",
     )
     assert output(done) == {"o0": f"O/P/D {project / 'raw'}"}
     listed = json.loads(flyte("-of", "json", "get", "run", "--with-label", "t=x=y").stdout)
@@ -227,8 +281,8 @@ def test_labels_variables_and_scope_reach_the_run(flyte: Flyte, project: Path) -
 
 
 def test_a_run_name_is_used_once(flyte: Flyte) -> None:
-    assert flyte("run", "--name", "one", "tasks.py", "nothing").exit_code == 0
-    done = flyte("run", "--name", "one", "tasks.py", "nothing")
+    assert flyte("run", "--local", "--name", "one", "tasks.py", "nothing").exit_code == 0
+    done = flyte("run", "--local", "--name", "one", "tasks.py", "nothing")
     assert done.exit_code == 2
     assert "already is a run 'one'" in done.stderr
 
@@ -255,10 +309,19 @@ def test_a_run_name_is_used_once(flyte: Flyte) -> None:
         (["-c", "nowhere.yaml", "run", "tasks.py", "nothing"], "'nowhere.yaml' does not exist"),
         (["-of", "xml", "run", "tasks.py", "nothing"], "'xml' is not one of"),
         (["rnu"], "Did you mean 'run'?"),
-        (["deploy", "tasks.py", "env"], "`flyte deploy` needs a control plane"),
-        (["--insecure", "run"], "--insecure concerns a control plane"),
-        (["run", "deployed-task", "e.double"], "control plane"),
-        (["get", "trigger", "r1"], "`flyte get trigger` needs a control plane"),
+        (["run", "--local", "deployed-task", "e.double"], "leave --local out"),
+        (["run", "--copy-style", "none", "tasks.py", "nothing"], "give --version"),
+        (["run", "--max-action-concurrency", "1", "tasks.py", "nothing"], "0 or at least 2"),
+        (["run", "--run-project", "p", "tasks.py", "nothing"], "use --project and --domain"),
+        (["run", "--version", "1", "deployed-task", "e.double"], "write TASK:VERSION"),
+        (["run", "python-script", "s.py"], "make the script a task"),
+        (
+            ["--endpoint", "there:80", "--auth-type", "pkce", "get", "run"],
+            "from an OAuth server, which this release cannot",
+        ),
+        (["--auth-type", "magic", "get", "run"], "--auth-type 'magic': expected one of Pkce"),
+        (["serve", "tasks.py", "app"], "serves no apps"),
+        (["get", "artifact"], "keeps no artifacts"),
     ],
 )
 def test_a_wrong_command_ends_with_2_and_says_what_is_wrong(flyte: Flyte, arguments: list[str], message: str) -> None:
@@ -271,19 +334,25 @@ def test_a_wrong_command_ends_with_2_and_says_what_is_wrong(flyte: Flyte, argume
 @pytest.mark.parametrize(
     "option",
     [
-        *["--follow", "-f", "--tracked", "--tracked-strict", "--debug", "--no-sync-local-sys-paths"],
-        *["--version=1", "--service-account=x", "--image=x", "--queue=x"],
-        *["--max-action-concurrency=4", "--run-project=x", "--run-domain=x"],
+        *["--follow", "-f", "--no-sync-local-sys-paths"],
+        *["--version=1", "--service-account=x", "--image=x", "--queue=x", "--max-action-concurrency=4"],
     ],
 )
-def test_options_of_served_runs_are_refused(flyte: Flyte, option: str) -> None:
+def test_a_local_run_refuses_options_of_served_ones(flyte: Flyte, option: str) -> None:
+    done = flyte("run", "--local", option, "tasks.py", "nothing")
+    assert done.exit_code == 2
+    assert "concerns runs on a control plane" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--tracked", "--tracked-strict", "--debug", "--tui"])
+def test_options_that_this_release_has_nothing_for_are_refused(flyte: Flyte, option: str) -> None:
     done = flyte("run", option, "tasks.py", "nothing")
     assert done.exit_code == 2
-    assert "concerns served runs" in done.stderr
+    assert f"{option} is not there" in done.stderr
 
 
 def test_inputs_that_the_engine_refuses_leave_no_run(flyte: Flyte, flyte_home: Path) -> None:
-    done = flyte("run", "tasks.py", "double", "--x", str(2**70))
+    done = flyte("run", "--local", "tasks.py", "double", "--x", str(2**70))
     assert done.exit_code == 2
     assert str(2**70) in done.stderr
     assert json.loads(flyte("-of", "json", "get", "run").stdout) == []
@@ -291,22 +360,22 @@ def test_inputs_that_the_engine_refuses_leave_no_run(flyte: Flyte, flyte_home: P
 
 def test_a_store_that_cannot_be_used_is_not_the_commands_fault(flyte: Flyte, flyte_home: Path) -> None:
     (flyte_home / "store.db").write_text("something else, and long enough to be read as a database header " * 20)
-    done = flyte("run", "tasks.py", "nothing")
+    done = flyte("run", "--local", "tasks.py", "nothing")
     assert done.exit_code == 1
     assert "not a database" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_the_built_in_example_runs(flyte: Flyte) -> None:
-    done = flyte("run", "hello", "--n", "3", "--name", "you")
+    done = flyte("run", "--local", "hello", "--n", "3", "--name", "you")
     assert "Hello, you! The first 3 squares add up to 14." in done.stdout
     assert "4 actions" in done.stdout
 
 
 def test_a_mistake_of_ours_is_reported_as_ours(flyte: Flyte, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flyte._run.runner.Runner.run", property(lambda self: 1 // 0))
-    done = flyte("run", "tasks.py", "nothing")
+    done = flyte("run", "--local", "tasks.py", "nothing")
     assert done.exit_code == 1
     assert "flyte itself failed: ZeroDivisionError" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "Traceback" in flyte("-vvv", "run", "tasks.py", "nothing").stderr
+    assert "Traceback" in flyte("-vvv", "run", "--local", "tasks.py", "nothing").stderr

@@ -67,6 +67,27 @@ def test_options_of_a_container_are_refused(flyte: Flyte, option: list[str], why
     assert flyte("status").exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--queue", "urgent"), "KEY=VALUE"),
+        (("--queue", "=3"), "KEY=VALUE"),
+        (("--queue", "urgent=high"), "whole number"),
+        (("--queue", "urgent=1.5"), "whole number"),
+        (("--queue", "a=1", "--queue", "a=2"), "give it one"),
+        (("--cpu", "many"), "number of cores"),
+        (("--cpu", "0"), "nothing"),
+        (("--memory", "1GB"), "'GB' is not a unit"),
+        (("--memory", "-1Gi"), "greater than or equal to 0"),
+    ],
+)
+def test_queues_and_capacities_that_cannot_be_are_refused(flyte: Flyte, options: tuple[str, ...], why: str) -> None:
+    done = flyte("start", "--port", "0", "--detach", *options)
+    assert done.exit_code == 2
+    assert why in " ".join(done.stderr.replace("│", " ").split())
+    assert flyte("status").exit_code == 1
+
+
 def test_another_home_has_a_server_of_its_own(flyte: Flyte, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert flyte("start", "--home", str(other), "--port", "0", "--detach").exit_code == 0

@@ -97,7 +97,7 @@ def in_terminal(*arguments: str, answer: tuple[str, str] | None = None, **enviro
 
 
 def test_a_run_is_shown_as_a_tree_with_counts_and_failures() -> None:
-    session = in_terminal("run", "--name", "r1", "tasks.py", "main")
+    session = in_terminal("run", "--local", "--name", "r1", "tasks.py", "main")
     assert session.code == 0
     text = "\n".join(session.lines)
     assert re.search(r"● 3", text), "the leaves were never seen running"
@@ -111,7 +111,7 @@ def test_a_run_is_shown_as_a_tree_with_counts_and_failures() -> None:
 
 
 def test_what_tasks_print_appears_whole_above_the_tree() -> None:
-    session = in_terminal("run", "tasks.py", "main")
+    session = in_terminal("run", "--local", "tasks.py", "main")
     # Those that run beside one another print their names too.
     lines = [re.sub(r"^\[leaf \w{6}\] ", "", line) for line in session.lines]
     for line in ("leaf 0 is here", "leaf 1 is here", "100%", "WARNING:root:careful"):
@@ -120,12 +120,12 @@ def test_what_tasks_print_appears_whole_above_the_tree() -> None:
 
 
 def test_no_progress_shows_the_outcome_only() -> None:
-    session = in_terminal("--no-progress", "run", "tasks.py", "main")
+    session = in_terminal("--no-progress", "run", "--local", "tasks.py", "main")
     assert "└─" not in session.raw
     assert "succeeded" in session.raw
 
 
-@pytest.mark.parametrize("arguments", [["run", "tasks.py", "main"], ["get", "run"], ["run", "--help"]])
+@pytest.mark.parametrize("arguments", [["run", "--local", "tasks.py", "main"], ["get", "run"], ["run", "--help"]])
 def test_no_color_is_honoured(arguments: list[str]) -> None:
     assert "\x1b[" in in_terminal(*arguments).raw
     styled = re.compile(r"\x1b\[[0-9;]*m")
@@ -133,13 +133,13 @@ def test_no_color_is_honoured(arguments: list[str]) -> None:
 
 
 def test_a_question_ends_the_live_view_and_can_be_answered() -> None:
-    session = in_terminal("run", "tasks.py", "ask", answer=("Name? ", "bob\n"))
+    session = in_terminal("run", "--local", "tasks.py", "ask", answer=("Name? ", "bob\n"))
     assert session.code == 0
     assert "o0 = 'BOB'" in session.raw
 
 
 def test_ctrl_c_leaves_a_clean_terminal() -> None:
-    session = in_terminal("run", "tasks.py", "ask", answer=("Name? ", "\x03"))
+    session = in_terminal("run", "--local", "tasks.py", "ask", answer=("Name? ", "\x03"))
     assert session.code == 130
     assert "aborted after" in session.raw
     assert session.raw.rindex("\x1b[?25h") > session.raw.rindex("\x1b[?25l")

@@ -158,10 +158,12 @@ def test_a_wrong_command_is_refused(flyte: Flyte, arguments: list[str], expected
     assert expected in result.stderr
 
 
-def test_the_option_of_flyte_itself_says_where_it_goes(flyte: Flyte) -> None:
-    result = flyte("--image-builder", "venv", "build", "plain.py", "env")
+def test_the_builder_is_an_option_of_flyte_itself_too(flyte: Flyte) -> None:
+    result = flyte("--image-builder", "remote", "build", "plain.py", "env")
     assert result.exit_code == 2
-    assert "is an option of `flyte build` here" in result.stderr
+    assert "no control plane that builds images" in result.stderr
+    nearer = flyte("--image-builder", "remote", "build", "--builder", "venv", "--dry-run", "plain.py", "env")
+    assert nearer.exit_code == 0
 
 
 def test_built_images_are_listed_with_size_and_age(flyte: Flyte) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from datetime import timedelta
-from typing import NamedTuple
 
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 
@@ -18,31 +17,17 @@ from flyte._store.cache import (
     CacheEntry,
     CacheLookup,
     CacheReader,
-    KeptOutputs,
     put_cache_version,
     release,
     reserve,
 )
 from flyte._store.journal import Journal
-from flyte._store.payloads import load_payload
+from flyte._store.kept_results import NOT_ASKED, Found, find_result
 from flyte._store.records import ActionRecord, CacheStatus
-from flyte.errors import StoreError
 from flyte.types._hashing import inputs_hash
 
 _FIRST_WAIT_S = 0.01
 _LONGEST_WAIT_S = 0.5
-
-
-class _Found(NamedTuple):
-    """What the cache says to a call: an answer, the entry it is about, and the outputs of a hit."""
-
-    answer: Answer
-    kept: KeptOutputs | None = None
-    outputs: Outputs | None = None
-
-
-_NOT_ASKED = _Found(Answer.NOT_ASKED)
-_ABSENT = _Found(Answer.ABSENT)
 
 
 class RunCache:
@@ -74,7 +59,7 @@ class RunCache:
         digest = inputs_hash(call.inputs, ignored) if ignored else call.inputs_hash or inputs_hash(call.inputs)
         key = cache_key(digest, task.name, task.codec.interface_hash, version)
         is_asked = settings.behavior != "override" and not self._overwrite
-        return self._take(call, key, version, self._find(key, _max_age_s(task)) if is_asked else _NOT_ASKED)
+        return self._take(call, key, version, self._find(key, _max_age_s(task)) if is_asked else NOT_ASKED)
 
     async def wait_or_reserve(self, call: Call) -> Outputs | None:
         """After `ask` had none: the result that an equal call computes meanwhile; None once this one is to compute it.
@@ -121,26 +106,16 @@ class RunCache:
         if self._reader is not None:
             self._reader.close()
 
-    def _find(self, key: str, max_age_s: float | None) -> _Found:
+    def _find(self, key: str, max_age_s: float | None) -> Found:
         if self._reader is None:
             self._reader = CacheReader(self._spec.home)
         if not self._reader.has_snapshot:
             # The calls of one turn of the loop ask one snapshot, which takes half the time.
             self._reader.open_snapshot()
             self._loop.call_soon(self._reader.close_snapshot)
-        kept = self._reader.find(key)
-        if kept is None:
-            return _ABSENT
-        if max_age_s is not None and time.time() - kept.created_us / 1e6 > max_age_s:
-            return _Found(Answer.TOO_OLD, kept)
-        try:
-            payload = load_payload(self._spec.home, kept.outputs, kept.outputs_file)
-        except StoreError:
-            # The file went with the run that made it.
-            return _Found(Answer.LOST, kept)
-        return _Found(Answer.HIT, kept, Outputs.FromString(payload or b""))
+        return find_result(self._reader, self._spec.home, key, max_age_s)
 
-    def _take(self, call: Call, key: str, version: str, found: _Found) -> Outputs | None:
+    def _take(self, call: Call, key: str, version: str, found: Found) -> Outputs | None:
         """What was found, noted in the record of the call."""
         task, record, kept = call.task, call.record, found.kept
         if (task.name, version) not in self._versions_met:
@@ -163,9 +138,9 @@ class RunCache:
         else:
             record.cache_status = CacheStatus.MISS
             self._missed[record.action_id] = lookup
-        return found.outputs
+        return Outputs.FromString(found.outputs) if found.outputs is not None else None
 
-    async def _wait_or_reserve(self, key: str, max_age_s: float | None) -> _Found:
+    async def _wait_or_reserve(self, key: str, max_age_s: float | None) -> Found:
         """The result that another call has computed meanwhile, or none once this one has the key to compute it."""
         wait_s = _FIRST_WAIT_S
         while True:

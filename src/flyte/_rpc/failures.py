@@ -58,7 +58,9 @@ def as_flyte_error(error: ConnectError, endpoint: Endpoint, call: str) -> BaseRu
             )
         case "Unavailable" if _mentions(error, _NOT_TLS) and not endpoint.insecure:
             return UnionRpcError(
-                code, f"{endpoint} was called with TLS and answers without ({_reason(error)}): set insecure=True."
+                code,
+                f"{endpoint} was called with TLS and answers without ({_reason(error)}): set insecure=True, or use "
+                "`flyte --insecure`.",
             )
         case "Unavailable" if never_arrived(error):
             start = "start one with `flyte start`" if endpoint.is_this_machine else "check the address and the network"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import os
+import time
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +16,7 @@ from pyqwest import Client, HTTPTransport
 from flyte._rpc.calls import Calls
 from flyte._rpc.settings import DEFAULT_DOMAIN, DEFAULT_PROJECT, SessionSettings
 from flyte.errors import InitializationError
+from flyte.syncify import syncify
 
 if TYPE_CHECKING:
     from flyteidl2.auth.identity_connect import IdentityServiceClient
@@ -23,6 +29,12 @@ if TYPE_CHECKING:
     from flyteidl2.trigger.trigger_service_connect import TriggerServiceClient
     from flyteidl2.workflow.run_service_connect import RunServiceClient
     from flyteidl2.workflow.tracked_run_service_connect import TrackedRunServiceClient
+
+CLOSE_S = 2.0
+"""So long may it take to close connections when the process ends."""
+
+SETTLE_S = 0.03
+"""So long those threads get the interpreter for what they still have in hand."""
 
 
 class Session:
@@ -53,7 +65,9 @@ class Session:
     @cached_property
     def http(self) -> Client:
         """The HTTP client that all calls share."""
-        return Client(_transport(self.settings))
+        transport = _transport(self.settings)
+        _close_at_exit(transport)
+        return Client(transport)
 
     @cached_property
     def runs(self) -> RunServiceClient:
@@ -117,6 +131,28 @@ class Session:
 
     def _client(self, cls: type[Any]) -> Any:
         return cls(self.settings.endpoint.url, http_client=self.http, interceptors=(self._calls,))
+
+
+def _close_at_exit(transport: Any) -> None:
+    """The connections are closed before the interpreter ends.
+
+    The threads that serve them are not Python's: one that comes back with something while the interpreter is taken
+    apart aborts the process.
+    """
+    owner_pid = os.getpid()
+
+    def close() -> None:
+        # A process that was forked from this one has none of these threads.
+        if os.getpid() == owner_pid and hasattr(transport, "aclose"):
+            with suppress(Exception):
+                syncify.run_blocking(asyncio.wait_for(_closed(transport), CLOSE_S))
+            time.sleep(SETTLE_S)
+
+    atexit.register(close)
+
+
+async def _closed(transport: Any) -> None:
+    await transport.aclose()
 
 
 def _transport(settings: SessionSettings) -> Any:

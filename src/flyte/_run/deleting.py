@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flyte._controller.local_run import RUNS_FOLDER
 from flyte._engine.retention import RunAge
-from flyte._store.data_holders import RAW_FOLDER, entries_of, held_entries
+from flyte._store.data_holders import RAW_FOLDER, ReadPayloads, entries_of, held_entries
 from flyte._store.database import DATABASE_FILE, connect, store_errors
 from flyte._store.deletion import (
     bury,
@@ -21,6 +21,7 @@ from flyte._store.deletion import (
 )
 from flyte._store.reader import StoreReader
 from flyte._store.records import StoredRun
+from flyte._store.served import EXTERNAL, SERVED
 from flyte._store.writer import Writer
 from flyte.errors import RuntimeUserError
 
@@ -91,11 +92,17 @@ def run_ages(reader: StoreReader) -> list[RunAge]:
 
 
 def check_deletable(run: StoredRun) -> None:
-    """Nothing, when nobody executes the run.
+    """Nothing, when nobody executes the run, or will go on with it.
 
     Raises:
         RuntimeUserError: code `RunIsOwned`.
     """
+    if not run.phase.is_terminal and run.mode in (SERVED, EXTERNAL):
+        raise RuntimeUserError(
+            "RunIsOwned",
+            f"run {run.name!r} of the control plane is {run.phase.value}: wait for it, or end it with "
+            f"`flyte abort run {run.name}`. A control plane that has stopped goes on with it when it is started again.",
+        )
     if not run.phase.is_terminal and not run.is_interrupted:
         raise RuntimeUserError(
             "RunIsOwned",
@@ -122,21 +129,21 @@ def delete_runs(home: Path, runs: Iterable[StoredRun], within_s: float | None = 
 
     count = actions = 0
     # Its own, not that of a run that goes on: what waits for this thread must not wait for a deletion.
-    writer = Writer(home)
+    writer, payloads = Writer(home), ReadPayloads(home)
     try:
         for run in runs:
             if is_late():
                 return Deleted(count, actions, 0, is_finished=False)
             check_deletable(run)
             count += bool(writer.write(bury(run, f"{RUNS_FOLDER}/{run.name}")))
-            actions += _finish_all(writer)
-        actions += _finish_all(writer)
+            actions += _finish_all(writer, payloads)
+        actions += _finish_all(writer, payloads)
         writer.write(delete_unused_cache_files(home))
-        writer.write(delete_unheld_data(home))
+        writer.write(delete_unheld_data(home, payloads))
         return Deleted(count, actions, give_space_back(writer))
     finally:
         writer.close()
 
 
-def _finish_all(writer: Writer) -> int:
-    return sum(finish(writer, grave) for grave in unfinished(writer.home))
+def _finish_all(writer: Writer, payloads: ReadPayloads) -> int:
+    return sum(finish(writer, grave, payloads) for grave in unfinished(writer.home))

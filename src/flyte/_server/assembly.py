@@ -6,7 +6,7 @@ import asyncio
 import getpass
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flyteidl2.auth.auth_service_connect import AuthMetadataServiceASGIApplication
 from flyteidl2.auth.identity_connect import IdentityServiceASGIApplication
@@ -19,9 +19,12 @@ from flyte._server.access import Access
 from flyte._server.app import AppParts, create_app
 from flyte._server.calls import Calls
 from flyte._server.downloads import Downloads
+from flyte._server.executors.capacity import machine_capacity
 from flyte._server.executors.hosted import HostedExecutor, HostSettings
 from flyte._server.executors.images import ImageMapping
+from flyte._server.executors.orders import Capacity
 from flyte._server.health import Health
+from flyte._server.housekeeping import HOST_LOG_FILE, Housekeeping
 from flyte._server.limits import RequestRate
 from flyte._server.log_tails import LogTails
 from flyte._server.metrics import Metrics
@@ -46,9 +49,6 @@ from flyte._server.uploads import Uploads
 from flyte._store.reader import RunFilter
 from flyte._store.writer import Writer
 from flyte.errors import RuntimeUserError
-
-HOST_LOG_FILE = "host.log"
-"""What the process above the attempts logs, in the home folder."""
 
 _RATE_OF_OTHERS = 500.0
 """Requests a second of another machine. One that runs tasks here asks for far fewer."""
@@ -98,7 +98,7 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         # It takes as long as all that follows.
         starting = asyncio.create_task(executor.start())
         parts.push_async_callback(asyncio.wait, (starting,))
-        scheduler = Scheduler(writer, executor)
+        scheduler = Scheduler(writer, executor, settings.queues)
         parts.push_async_callback(scheduler.close)
 
         streams = OpenStreams(settings.max_streams)
@@ -132,10 +132,11 @@ async def assembled(settings: ServerSettings, task_endpoint: str) -> AsyncIterat
         )
         await scheduler.start()
         tidying = asyncio.create_task(asyncio.to_thread(uploads.remove_leftovers))
-        try:
-            yield Assembly(app, health, streams, scheduler, executor)
-        finally:
-            await asyncio.wait((tidying,))
+        parts.push_async_callback(asyncio.wait, (tidying,))
+        housekeeping = Housekeeping(settings, readers, scheduler)
+        housekeeping.start()
+        parts.push_async_callback(housekeeping.close)
+        yield Assembly(app, health, streams, scheduler, executor)
 
 
 def _own_services(plane: DataPlane) -> list[tuple[type, object]]:
@@ -158,8 +159,18 @@ def _host_settings(settings: ServerSettings, task_endpoint: str) -> HostSettings
         endpoint=task_endpoint,
         images=settings.images,
         extra_env=token_variables(settings.home) if settings.requires_token else {},
+        capacity=_capacity(settings),
         log_file=settings.home / HOST_LOG_FILE,
     )
+
+
+def _capacity(settings: ServerSettings) -> Capacity:
+    capacity = machine_capacity()
+    if settings.cpu_millis is not None:
+        capacity = replace(capacity, cpu_millis=settings.cpu_millis)
+    if settings.memory_bytes is not None:
+        capacity = replace(capacity, memory_bytes=settings.memory_bytes)
+    return capacity
 
 
 async def _check(readers: StoreReaders, scheduler: Scheduler) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_HOST = "localhost"
@@ -26,6 +27,11 @@ class ServerSettings:
         requires_token: Whether requests from this machine need a token, too.
         host_names: Names by which the server is reached, beside those of this machine.
         images: Which environments stand for images, as `PATTERN=FOLDER`.
+        queues: Priorities by the name of the queue; the higher goes first, and a queue that is not there has 0.
+        cpu_millis: How much of the processors attempts take together, in thousandths; None for what the machine has.
+        memory_bytes: Likewise of the memory.
+        retention_days: Runs that ended longer ago are deleted; None keeps them.
+        retention_runs: Only so many of the newest runs are kept; None keeps all.
         max_request_bytes: Of a call.
         max_upload_bytes: Of a file.
         max_streams: Of one peer.
@@ -43,6 +49,11 @@ class ServerSettings:
     requires_token: bool = False
     host_names: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    queues: Mapping[str, int] = field(default_factory=dict)
+    cpu_millis: int | None = None
+    memory_bytes: int | None = None
+    retention_days: float | None = None
+    retention_runs: int | None = None
     max_request_bytes: int = 32 << 20
     max_upload_bytes: int = 10 << 30
     max_streams: int = 2_000

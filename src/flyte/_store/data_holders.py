@@ -6,9 +6,10 @@ unless a cached result or another run names it, or an entry that is held does.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from flyte.errors import StoreError
 RAW_FOLDER = "raw"
 """Where data goes that tasks store, in the folder of their run."""
 
+_FOLDERS = re.compile(rb"/(runs/[^/]+)/raw/")
+_NONE: frozenset[bytes] = frozenset()
 _HEX = re.compile(r"[0-9a-f]{32}")
 
 
@@ -30,8 +33,36 @@ def entries_of(home: Path, run_folder: str) -> set[str]:
         return set()
 
 
+class ReadPayloads:
+    """Whose data the payloads in files of runs that are over name: read beforehand, so that nobody waits for that.
+
+    Such files never change. Those of a run that goes on may be written anew under their names.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._named: dict[str, frozenset[bytes]] = {}
+
+    def read(self, connection: sqlite3.Connection) -> None:
+        """Those that are there by now and were not read yet."""
+        for (file,) in connection.execute(statement("payload_files_of_ended_runs")):
+            if file not in self._named:
+                with suppress(StoreError):
+                    payload = load_payload(self._home, None, file) or b""
+                    self._named[file] = frozenset(_FOLDERS.findall(payload)) or _NONE
+
+    def is_beside(self, file: str | None, run_folder: str) -> bool:
+        """Whether a payload was read, and names nothing of that run."""
+        named = None if file is None else self._named.get(file)
+        return named is not None and run_folder.encode() not in named
+
+
 def held_entries(
-    connection: sqlite3.Connection, home: Path, run_folder: str, without_runs: Collection[int] = ()
+    connection: sqlite3.Connection,
+    home: Path,
+    run_folder: str,
+    without_runs: Collection[int] = (),
+    beforehand: ReadPayloads | None = None,
 ) -> set[str]:
     """The entries of a run that somebody else holds.
 
@@ -40,6 +71,7 @@ def held_entries(
         home: Of the store.
         run_folder: Of the run, relative to the home.
         without_runs: Runs that hold nothing, since they are deleted too; the run itself is one of them.
+        beforehand: Payloads that need not be read again.
     """
     entries = entries_of(home, run_folder)
     if not entries:
@@ -47,7 +79,13 @@ def held_entries(
     # Without the home: records name it as it was called then, and it may have moved or be reached by a link.
     prefix = f"/{run_folder}/{RAW_FOLDER}/".encode()
     held: set[str] = set()
-    for payload in _payloads(connection, home, prefix, set(without_runs)):
+    rows = connection.execute(statement("payloads_that_may_name"), {"prefix": prefix})
+    files = (
+        (inline, file)
+        for run_id, inline, file in rows
+        if run_id not in without_runs and not (beforehand is not None and beforehand.is_beside(file, run_folder))
+    )
+    for payload in _payloads(home, files):
         held |= _named_in(payload, prefix, entries - held)
     waiting = list(held)
     while waiting:
@@ -59,11 +97,8 @@ def held_entries(
     return held
 
 
-def _payloads(connection: sqlite3.Connection, home: Path, prefix: bytes, without_runs: set[int]) -> Iterator[bytes]:
-    """Recorded inputs and outputs, and cached outputs, that may name data below `prefix`."""
-    for run_id, inline, file in connection.execute(statement("payloads_that_may_name"), {"prefix": prefix}):
-        if run_id in without_runs:
-            continue
+def _payloads(home: Path, columns: Iterable[tuple[bytes | None, str | None]]) -> Iterator[bytes]:
+    for inline, file in columns:
         with suppress(StoreError):
             # A payload whose file is lost names nothing any more.
             yield load_payload(home, inline, file) or b""
@@ -80,7 +115,8 @@ def _named_in(payload: bytes, prefix: bytes, entries: set[str]) -> set[str]:
 
 def _values_in(entry: Path) -> Iterator[bytes]:
     """The pickles and offloaded literals in an entry: what may name further data."""
-    with suppress(OSError):
-        for path in entry.iterdir():
-            if path.name == "literal.pb" or _HEX.fullmatch(path.name):
-                yield path.read_bytes()
+    for here, _, files in os.walk(entry):
+        for name in files:
+            if name == "literal.pb" or _HEX.fullmatch(name):
+                with suppress(OSError):
+                    yield Path(here, name).read_bytes()

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from flyte._store.data_holders import RAW_FOLDER, entries_of, held_entries
+from flyte._store.data_holders import RAW_FOLDER, ReadPayloads, entries_of, held_entries
 from flyte._store.database import DATABASE_FILE, connect, store_errors
 from flyte._store.payloads import share
 from flyte._store.records import StoredRun
@@ -80,9 +80,11 @@ def unfinished(home: Path) -> list[Grave]:
             connection.close()
 
 
-def finish(writer: Writer, grave: Grave) -> int:
+def finish(writer: Writer, grave: Grave, payloads: ReadPayloads) -> int:
     """What is left of a buried run is deleted; how many actions that were. Two processes may do this at once."""
-    writer.write(_set_files_aside(writer.home, grave))
+    if entries_of(writer.home, grave.run_folder):
+        _read_beforehand(writer.home, payloads)
+    writer.write(_set_files_aside(writer.home, grave, payloads))
     actions = 0
     while deleted := writer.write(_delete_actions(grave.run_id)):
         actions += deleted
@@ -109,7 +111,17 @@ def _delete_actions(run_id: int) -> Change:
     return change
 
 
-def _set_files_aside(home: Path, grave: Grave) -> Change:
+def _read_beforehand(home: Path, payloads: ReadPayloads) -> None:
+    path = home / DATABASE_FILE
+    connection = connect(path, read_only=True)
+    with store_errors(path):
+        try:
+            payloads.read(connection)
+        finally:
+            connection.close()
+
+
+def _set_files_aside(home: Path, grave: Grave, payloads: ReadPayloads) -> Change:
     """A change after which the run's folder is free for another run of its name, and the cache needs nothing in it.
 
     Files are moved while nobody else can write to the store, so none of them is the file of a new run.
@@ -120,7 +132,7 @@ def _set_files_aside(home: Path, grave: Grave) -> Change:
         if not folder.exists() or connection.execute(statement("is_name_taken"), (grave.run_id,)).fetchone():
             return
         _keep_cached_payloads(connection, home, grave)
-        held = held_entries(connection, home, grave.run_folder, {grave.run_id})
+        held = held_entries(connection, home, grave.run_folder, {grave.run_id}, payloads)
         if held:
             connection.execute(statement("note_kept_data"), (folder.name, grave.run_folder))
         _move_all_but(held, folder, home / grave.folder)
@@ -157,15 +169,20 @@ def _move_all_but(held: set[str], folder: Path, target: Path) -> None:
         shutil.rmtree(folder)
 
 
-def delete_unheld_data(home: Path) -> Change:
-    """A change after which no deleted run has data that nobody holds; its result is how many entries went."""
+def delete_unheld_data(home: Path, payloads: ReadPayloads | None = None) -> Change:
+    """A change after which no deleted run has data that nobody holds; its result is how many entries went.
+
+    Args:
+        home: Of the store.
+        payloads: Those that need not be read again.
+    """
 
     def change(connection: sqlite3.Connection) -> int:
         count = 0
         for run_name, folder, is_taken in connection.execute(statement("kept_data")).fetchall():
             held: set[str] = set()
             if not is_taken:
-                held = held_entries(connection, home, folder)
+                held = held_entries(connection, home, folder, beforehand=payloads)
                 for entry in entries_of(home, folder) - held:
                     _remove(home / folder / RAW_FOLDER / entry)
                     count += 1

@@ -275,6 +275,13 @@ SELECT run.run_id, action.outputs, action.outputs_file
 UNION ALL
 SELECT 0, outputs, outputs_file FROM cache_entry WHERE instr(outputs, :prefix) OR outputs_file IS NOT NULL;
 
+-- name: payload_files_of_ended_runs
+SELECT action.inputs_file FROM action JOIN run ON run.run_id = action.run_id
+ WHERE action.inputs_file IS NOT NULL AND run.ended_us IS NOT NULL
+UNION ALL
+SELECT action.outputs_file FROM action JOIN run ON run.run_id = action.run_id
+ WHERE action.outputs_file IS NOT NULL AND run.ended_us IS NOT NULL;
+
 -- name: note_kept_data
 INSERT INTO kept_data (run_name, folder) VALUES (?, ?) ON CONFLICT DO NOTHING;
 

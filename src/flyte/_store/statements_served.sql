@@ -39,3 +39,27 @@ DELETE FROM served_action WHERE action_id > :run_id << 32 AND action_id <= :last
 
 -- name: delete_served_run
 DELETE FROM served_run WHERE run_id = ?;
+
+-- name: orphaned_specs
+-- Specs that no action and no deployed task has.
+SELECT digest FROM task_spec
+EXCEPT SELECT spec_digest FROM served_action
+EXCEPT SELECT spec_digest FROM deployed_task
+ LIMIT ?;
+
+-- name: delete_orphaned_spec
+DELETE FROM task_spec
+ WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM deployed_task WHERE deployed_task.spec_digest = task_spec.digest);
+
+-- name: all_specs
+SELECT spec FROM task_spec;
+
+-- name: messages_that_may_name
+-- What is recorded beside inputs and outputs, where it holds :prefix.
+SELECT spec AS message FROM task_spec WHERE instr(spec, :prefix)
+UNION ALL SELECT run_spec FROM served_run WHERE instr(run_spec, :prefix)
+UNION ALL SELECT target FROM served_action WHERE instr(target, :prefix)
+UNION ALL SELECT CAST(output_uri AS BLOB) FROM served_action WHERE instr(CAST(output_uri AS BLOB), :prefix)
+UNION ALL SELECT spec FROM task_trigger WHERE instr(spec, :prefix)
+UNION ALL SELECT details FROM trigger_revision WHERE instr(details, :prefix)
+UNION ALL SELECT settings FROM setting WHERE instr(settings, :prefix);

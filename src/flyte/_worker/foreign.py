@@ -34,8 +34,18 @@ _NEEDED = (
     "flyte._internal.resolvers.default",
     "flyte._internal.runtime.entrypoints",
     "flyte._internal.runtime.taskrunner",
+    "flyte._internal.controllers.remote._client",
+    "flyte._utils.asyncify",
+    "flyte.git",
+    "flyte.remote._client.auth._interceptors.default_metadata",
+    "flyte.remote._client.auth._interceptors.retry",
+    "flyte.remote._client.controlplane",
     "flyte.storage",
     "fsspec.implementations.local",
+    "httpcore",
+    "opentelemetry.metrics",
+    "opentelemetry.propagate",
+    "pyqwest._glue",
 )
 """What an attempt imports anyway; what a release does not have is left out."""
 

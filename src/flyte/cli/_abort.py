@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import rich_click as click
 
-from flyte.cli._commands import Command, Group, refused
+from flyte.cli._commands import Command, Group
 from flyte.cli._invocation import OutputFormat, current_invocation
-from flyte.cli._options import F
+from flyte.cli._options import F, place_options
 
 _ROOT = "a0"
 
 
 @click.group(cls=Group)
 def abort() -> None:
-    """End a run of this machine, or one of its actions."""
+    """End a run of this machine, or of a control plane that is configured, or one of its actions."""
 
 
 def _reason(command: F) -> F:
     option = click.option(
         "--reason", default="Manually aborted from the CLI", show_default=True, help="Recorded with what is aborted."
     )
-    no_scope = "has no meaning here: the runs of this machine are one list."
-    return option(refused("--project", "-p", why=no_scope)(refused("--domain", "-d", why=no_scope)(command)))
+    return option(place_options(command))
 
 
 @abort.command(cls=Command, name="run")
@@ -42,16 +41,24 @@ def abort_action(run_name: str, action_name: str, reason: str) -> None:
 
 
 def _abort(run_name: str, action_name: str, reason: str, output: OutputFormat) -> None:
-    from flyte._run.aborting import abort as abort_now
     from flyte.cli._documents import print_document
-    from flyte.cli._recorded import open_run
-    from flyte.config import home
+    from flyte.cli._plane import is_configured, refuse_place
     from flyte.models import ActionPhase
 
-    # Nothing is created where nothing is recorded.
-    with open_run(run_name):
-        pass
-    outcome = abort_now(home(), run_name, action_name, reason)
+    if is_configured():
+        from flyte.cli._plane_aborting import abort_on_plane
+
+        outcome = abort_on_plane(run_name, action_name, reason)
+    else:
+        from flyte._run.aborting import abort as abort_now
+        from flyte.cli._recorded import open_run
+        from flyte.config import home
+
+        refuse_place()
+        # Nothing is created where nothing is recorded.
+        with open_run(run_name):
+            pass
+        outcome = abort_now(home(), run_name, action_name, reason)
     if output.is_document:
         document = {"run": run_name, "action": action_name, "phase": outcome.phase.value, "reason": reason}
         print_document(document, output)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flyte._store.reader import StoreReader
 from flyte._store.records import StoredAction, StoredAttempt, StoredRun
 from flyte.cli._cache_words import cache_word
 from flyte.cli._documents import Column, print_details, print_document, print_table
 from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import inputs_of, outputs_of, show_value
 from flyte.cli._moments import show_duration, show_local
-from flyte.cli._recorded import error_document, one_line, open_run, times_document
+from flyte.cli._recorded import Records, error_document, load_payload, one_line, open_recorded, times_document
 from flyte.cli._terminal import note
 from flyte.models import ActionPhase
 
@@ -23,7 +22,7 @@ _ERROR_CHARACTERS = 60
 def show_actions(run_name: str, phases: Sequence[str], after: str | None, limit: int, output: OutputFormat) -> None:
     """A page of the actions of a run, as a table or a JSON list; how many more there are, on stderr."""
     wanted = [ActionPhase(phase) for phase in phases]
-    with open_run(run_name) as (store, run):
+    with open_recorded(run_name) as (store, run):
         after_id = store.load_action(run, after).action_id if after else None
         actions = store.list_actions(run, wanted, after_id, limit + 1)
         counts = store.count_actions(run) if len(actions) > limit else {}
@@ -99,7 +98,7 @@ def _document(run: StoredRun, action: StoredAction) -> dict[str, Any]:
 
 def show_action(run_name: str, action_name: str, output: OutputFormat) -> None:
     """One action, with its error and traceback where it failed."""
-    with open_run(run_name) as (store, run):
+    with open_recorded(run_name) as (store, run):
         action = store.load_action(run, action_name)
         attempts = store.list_attempts(action)
     if output.is_document:
@@ -166,9 +165,9 @@ def _attempt_status(run: StoredRun, action: StoredAction, attempt: StoredAttempt
 
 def show_io(run_name: str, action_name: str, sides: Sequence[str], output: OutputFormat) -> None:
     """The values that went into an action and that came out of it."""
-    with open_run(run_name) as (store, run):
+    with open_recorded(run_name) as (store, run):
         action = store.load_action(run, action_name)
-        values = {side: _values(store, action, side) for side in sides}
+        values = {side: _values(store, run, action, side) for side in sides}
     if output.is_document:
         print_document(values, output)
         return
@@ -187,7 +186,6 @@ def show_io(run_name: str, action_name: str, sides: Sequence[str], output: Outpu
         note(f"Action {action.name} has no {' and no '.join(sides)}.")
 
 
-def _values(store: StoreReader, action: StoredAction, side: str) -> dict[str, Any]:
-    if side == "inputs":
-        return inputs_of(store.load_inputs(action))
-    return outputs_of(store.load_outputs(action))
+def _values(store: Records, run: StoredRun, action: StoredAction, side: str) -> dict[str, Any]:
+    payload = load_payload(store, run, action, side)
+    return inputs_of(payload) if side == "inputs" else outputs_of(payload)

@@ -61,7 +61,8 @@ def build(
     Options come before FILE. flyte build FILE lists the environments of a file.
     """
     from flyte._image.building import BuildRequest
-    from flyte.cli._image_building import Selection, build_selected
+    from flyte.cli._environment_selection import Selection
+    from flyte.cli._image_building import build_selected
     from flyte.cli._invocation import RunSettings
     from flyte.cli._run import prepare_process
     from flyte.cli._terminal import note

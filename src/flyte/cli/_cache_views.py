@@ -17,6 +17,7 @@ from flyte._store.writer import Writer
 from flyte.cli._documents import Column, print_document, print_table
 from flyte.cli._invocation import OutputFormat
 from flyte.cli._moments import show_count, show_duration
+from flyte.cli._plane import refuse_endpoint
 from flyte.cli._terminal import confirm_deletion, note
 from flyte.config import home
 
@@ -26,7 +27,12 @@ SHORT_VERSION = 12
 
 @contextmanager
 def open_cache() -> Iterator[CacheReader | None]:
-    """The kept results; None where nothing was ever recorded, and nothing is created then."""
+    """The kept results; None where nothing was ever recorded, and nothing is created then.
+
+    Raises:
+        CommandError: an option names a control plane.
+    """
+    refuse_endpoint()
     if not (home() / DATABASE_FILE).exists():
         yield None
         return

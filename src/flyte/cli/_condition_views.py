@@ -10,7 +10,7 @@ from flyte.cli._documents import Column, print_details, print_document, print_ta
 from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import show_value
 from flyte.cli._moments import show_local
-from flyte.cli._recorded import open_run
+from flyte.cli._recorded import open_recorded
 from flyte.cli._terminal import note
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def status(run: StoredRun, condition: StoredCondition) -> str:
 
 def show_conditions(run_name: str, output: OutputFormat) -> None:
     """The conditions of a run, as a table or a JSON list."""
-    with open_run(run_name) as (store, run):
+    with open_recorded(run_name) as (store, run):
         conditions = store.list_conditions(run)
     if output.is_document:
         print_document([_document(run, condition) for condition in conditions], output)
@@ -57,7 +57,7 @@ def show_conditions(run_name: str, output: OutputFormat) -> None:
 
 def show_condition(run_name: str, action_name: str, output: OutputFormat) -> None:
     """One condition."""
-    with open_run(run_name) as (store, run):
+    with open_recorded(run_name) as (store, run):
         condition = store.load_condition(run, action_name)
     if output.is_document:
         print_document(_document(run, condition), output)

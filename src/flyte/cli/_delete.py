@@ -6,19 +6,22 @@ from datetime import timedelta
 
 import rich_click as click
 
-from flyte.cli._commands import Command, Group
+from flyte.cli._commands import Command, Group, refused
 from flyte.cli._invocation import current_invocation
-from flyte.cli._options import duration
+from flyte.cli._options import duration, place_options
 
-_ABSENT = ("app", "devbox", "trigger")
+_ABSENT = {
+    "app": "is not there: this release serves no apps.",
+    "devbox": "is not there: `flyte stop` ends the control plane of this machine; its data is the folder FLYTE_HOME.",
+}
 
 
 @click.group(
     cls=Group,
-    absent=dict.fromkeys(_ABSENT, "needs a control plane, which this release has no client for yet."),
+    absent=_ABSENT,
 )
 def delete() -> None:
-    """Delete what is recorded on this machine."""
+    """Delete what is recorded on this machine, and secrets and triggers of a control plane."""
 
 
 @delete.command(cls=Command, name="cache")
@@ -39,14 +42,46 @@ def delete_cache(task_name: str | None, older_than: timedelta | None, is_all: bo
 @delete.command(cls=Command, name="secret")
 @click.argument("key", metavar="NAME")
 @click.option("--group", metavar="GROUP", help="Group of the secret.")
+@place_options
+@refused("--cluster-pool", why="is not there: this release knows no pools of clusters.")
 def delete_secret(key: str, group: str | None) -> None:
-    """Delete a secret kept on this machine."""
-    from flyte._store.secrets import SecretStore
+    """Delete a secret kept on this machine, or on the control plane that is configured."""
+    from flyte.cli._plane import connect, is_configured, refuse_place
     from flyte.cli._terminal import note
-    from flyte.config import home
 
-    SecretStore(home()).delete(key, group)
+    if not is_configured():
+        from flyte._store.secrets import SecretStore
+        from flyte.config import home
+
+        refuse_place()
+        SecretStore(home()).delete(key, group)
+    elif group is not None:
+        raise click.UsageError("--group is for secrets of this machine: a control plane knows none. Leave it out.")
+    else:
+        from flyte.cli._secret_views import known_secret
+        from flyte.remote import Secret
+
+        connect()
+        with known_secret(key):
+            Secret.delete(key)
     note(f"Secret {key} is deleted.")
+
+
+@delete.command(cls=Command, name="trigger")
+@click.argument("name")
+@click.argument("task_name", metavar="TASK")
+@place_options
+def delete_trigger(name: str, task_name: str) -> None:
+    """Delete a trigger of a deployed task."""
+    from flyte.cli._plane import connect
+    from flyte.cli._terminal import note
+    from flyte.cli._trigger_views import known_trigger
+    from flyte.remote import Trigger
+
+    connect()
+    with known_trigger(name, task_name):
+        Trigger.delete(name, task_name)
+    note(f"Trigger {name} of task {task_name} is deleted.")
 
 
 @delete.command(cls=Command, name="token")

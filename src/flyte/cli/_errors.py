@@ -12,6 +12,12 @@ FAILED = 1
 WRONG_COMMAND = 2
 INTERRUPTED = 130
 
+_REFUSED = frozenset(
+    {"AlreadyExists", "FailedPrecondition", "InvalidArgument", "NotFound", "OutOfRange", "PermissionDenied"}
+    | {"Unauthenticated", "Unimplemented"}
+)
+"""Codes by which a control plane says that what it was asked for is wrong."""
+
 
 class CommandError(click.ClickException):
     """The command was wrong: it names something that is not there, or asks for something that cannot be."""
@@ -29,11 +35,12 @@ def report(error: Exception, *, with_traceback: bool) -> int:
     if isinstance(error, click.ClickException):
         _report_click_error(error)
         return WRONG_COMMAND
-    from flyte.errors import BaseRuntimeError
+    from flyte.errors import BaseRuntimeError, UnionRpcError
 
     if isinstance(error, BaseRuntimeError):
         print_error(str(error))
-        return WRONG_COMMAND if error.kind == "user" else FAILED
+        is_refused = isinstance(error, UnionRpcError) and error.code in _REFUSED
+        return WRONG_COMMAND if error.kind == "user" or is_refused else FAILED
     if with_traceback:
         import traceback
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +20,6 @@ from flyte.cli._live import shown
 from flyte.cli._progress_text import total_counts
 from flyte.cli._run_report import Outcome, report_aborted, report_failed, report_succeeded
 from flyte.cli._streams import task_output_on_stderr
-from flyte.cli._terminal import note
 
 if TYPE_CHECKING:
     from flyte import TaskTemplate
@@ -25,18 +28,37 @@ if TYPE_CHECKING:
 
 
 def execute(task: TaskTemplate[Any, Any, Any], inputs: dict[str, Any], settings: RunSettings) -> None:
-    """Run a task on this machine, show it while it goes on, and report its outcome.
+    """Run a task, on a control plane or here, and report how that went.
 
     Raises:
         click.exceptions.Exit: the run failed (1) or was aborted (130), which is reported.
         CommandError: there is no run, because the command was wrong.
     """
-    invocation = current_invocation()
-    _refuse_control_plane(invocation, settings)
-    runner = runner_of(invocation, settings)
     if not settings.is_local:
-        note("No control plane is configured: running on this machine, as --local does.")
+        from flyte.cli._served_run import served_runner, start_served
+
+        with _sendable(task, settings) as (sent, placed):
+            remote = served_runner(placed)
+            start_served(sent.name, partial(remote.run, sent, **inputs), follows=placed.follow)
+        return
+    runner = runner_of(current_invocation(), settings)
     follow(task.name, runner.progress, partial(runner.run, task, **inputs))
+
+
+@contextmanager
+def _sendable(
+    task: TaskTemplate[Any, Any, Any], settings: RunSettings
+) -> Iterator[tuple[TaskTemplate[Any, Any, Any], RunSettings]]:
+    """The task with code that can be bundled: the built-in example is a file of its own for as long as that takes."""
+    from flyte.cli import _discovery
+
+    if getattr(getattr(task, "func", None), "__module__", "") != "flyte.cli._hello":
+        yield task, settings
+        return
+    with TemporaryDirectory(prefix="flyte-tmp-") as folder:
+        file = Path(folder, "hello.py")
+        shutil.copy(Path(__file__).with_name("_hello.py"), file)
+        yield _discovery.load_tasks(file)["hello"], replace(settings, root_dir=Path(folder))
 
 
 def follow(title: str, progress: RunProgress, start: Callable[[], LocalRun]) -> None:
@@ -81,15 +103,6 @@ def follow(title: str, progress: RunProgress, start: Callable[[], LocalRun]) -> 
             raise
         raise CommandError(str(error)) from None
     report_succeeded(invocation, outcome(run.name), run)
-
-
-def _refuse_control_plane(invocation: Invocation, settings: RunSettings) -> None:
-    endpoint = invocation.config.platform.endpoint
-    if endpoint and not settings.is_local:
-        raise CommandError(
-            f"the control plane {endpoint} is configured, and this release has no client for one yet: "
-            "`flyte run --local ...` runs the task on this machine."
-        )
 
 
 def runner_of(invocation: Invocation, settings: RunSettings) -> Runner:

@@ -6,7 +6,6 @@ import heapq
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -18,6 +17,8 @@ from flyte._store.records import ActionKind, StoredRun
 from flyte.cli._documents import print_document
 from flyte.cli._errors import CommandError
 from flyte.cli._invocation import OutputFormat
+from flyte.cli._plane import is_configured, refuse_place
+from flyte.cli._plane_logs import LogQuery, follow_plane_logs, show_plane_logs
 from flyte.cli._recorded import open_run
 from flyte.cli._terminal import note, paint
 from flyte.errors import RunNotFoundError
@@ -26,25 +27,12 @@ _POLL_S = 0.2
 _SHORT_NAME_CHARACTERS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class LogQuery:
-    """Which lines to show, and how.
-
-    Attributes:
-        action_name: None means every action of the run.
-        attempt_no: None means the last attempt of one action, and every attempt of a run.
-        line_count: Only so many, the last ones; None shows all.
-    """
-
-    run_name: str
-    action_name: str | None = None
-    attempt_no: int | None = None
-    line_count: int | None = None
-    shows_time: bool = False
-
-
 def show_logs(query: LogQuery, output: OutputFormat) -> None:
     """The lines of a run, or of one attempt, by the time they were printed."""
+    if is_configured():
+        show_plane_logs(query, output)
+        return
+    refuse_place()
     with open_run(query.run_name) as (store, run):
         logs = _Logs(store, run, query)
         lines = logs.new_lines()
@@ -60,6 +48,10 @@ def show_logs(query: LogQuery, output: OutputFormat) -> None:
 
 def follow_logs(query: LogQuery) -> None:
     """As `show_logs`, and then every line as it is printed, until what is followed is over."""
+    if is_configured():
+        follow_plane_logs(query)
+        return
+    refuse_place()
     with open_run(query.run_name) as (store, run):
         logs = _Logs(store, run, query)
         is_over, is_first = False, True
@@ -75,6 +67,8 @@ def follow_logs(query: LogQuery) -> None:
             if not is_over:
                 # A run of very many actions takes its time to look through; half of it is left to the run.
                 time.sleep(max(_POLL_S, time.monotonic() - began))
+        if run.mode != "local" and store.load_run(run.name).is_interrupted:
+            note(f"The control plane of run {run.name} does not run: it goes on when that is started (`flyte start`).")
 
 
 class _Logs:

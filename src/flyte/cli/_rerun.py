@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from click.core import ParameterSource
 
-from flyte.cli._commands import Command, Group, refused
+from flyte.cli._commands import Command, Group
 from flyte.cli._invocation import RunSettings, current_invocation
 from flyte.cli._options import assignment, project_options
 
 if TYPE_CHECKING:
-    from flyte._run.rerunning import Source
+    from flyteidl2.task.common_pb2 import Inputs
 
 _ROOT = "a0"
 _ACTION_OPTION = "--action-name"
@@ -25,7 +25,7 @@ _ACTION_OPTION = "--action-name"
 def _options(command: Any) -> Any:
     """The options of a rerun, which may stand before and after the name of the run."""
     for option in (
-        refused("--follow", "-f", takes_value=False, why="concerns served runs: a run here is shown as it goes on."),
+        click.option("-f", "--follow", is_flag=True, help="Of a served run: show what it prints, and how it ends."),
         project_options,
         click.option(
             "--label", "labels", type=assignment, metavar="KEY=VALUE", multiple=True, help="Label; repeatable."
@@ -65,7 +65,7 @@ class RerunGroup(Group):
         if run_name.startswith("-"):
             return super().resolve_command(ctx, args)
         action_name = _value_of(_ACTION_OPTION, rest) or ctx.params["action_name"]
-        return run_name, _rerun_command(run_name, action_name), rest
+        return run_name, _rerun_command(run_name, action_name, ctx.params), rest
 
 
 def _value_of(option: str, arguments: list[str]) -> str | None:
@@ -81,29 +81,39 @@ def _value_of(option: str, arguments: list[str]) -> str | None:
 @_options
 @click.group(cls=RerunGroup, subcommand_metavar="RUN [INPUTS]...")
 def rerun(**options: Any) -> None:
-    """Run the task of an earlier run again, as a new run with the same inputs.
+    """Run the task of an earlier run again, as a new run with the same inputs, where that one was run.
 
     flyte rerun RUN --help shows the inputs, which can be changed. With --recover, what succeeded is not run again.
     """
 
 
-def _rerun_command(run_name: str, action_name: str) -> RerunCommand:
-    from flyte._run.rerunning import load_source
-    from flyte.cli._recorded import open_run
-    from flyte.cli._sources import import_source
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What is run again.
+
+    Attributes:
+        interface_of: The task, or one with its inputs.
+        recorded: Inputs as they were, as texts.
+        is_served: A control plane runs it.
+    """
+
+    run_name: str
+    action_name: str
+    task_name: str
+    interface_of: Any
+    recorded: dict[str, str]
+    is_served: bool
+
+
+def _rerun_command(run_name: str, action_name: str, options: Mapping[str, Any]) -> RerunCommand:
     from flyte.cli._task_command import task_command
 
-    with open_run(run_name) as (store, run):
-        import_source(run)
-        source = load_source(store, run, action_name)
-    inputs = task_command(run_name, source.task)
-    recorded = _shown(source)
+    earlier = _load(run_name, action_name, options)
+    inputs = task_command(run_name, earlier.interface_of)
     for option in inputs.params:
         option.required = False
-        option.show_recorded(recorded.get(option.input_name))  # type: ignore[attr-defined]
-    command = RerunCommand(
-        source, action_name, name=run_name, help=inputs.help, context_settings=inputs.context_settings
-    )
+        option.show_recorded(earlier.recorded.get(option.input_name))  # type: ignore[attr-defined]
+    command = RerunCommand(earlier, name=run_name, help=inputs.help, context_settings=inputs.context_settings)
     taken = {name for option in inputs.params for name in (option.name, *option.opts)}
     # Where an input has the name of one of our options, the option can only stand before the run.
     own = [
@@ -116,10 +126,45 @@ def _rerun_command(run_name: str, action_name: str) -> RerunCommand:
     return command
 
 
-def _shown(source: Source) -> dict[str, str]:
+def _load(run_name: str, action_name: str, options: Mapping[str, Any]) -> _Earlier:
+    """The earlier run, where this machine or the control plane that is configured has it."""
+    from flyte._run.rerunning import load_source
+    from flyte._store.listing import LOCAL
+    from flyte.cli._plane import is_configured
+    from flyte.cli._recorded import open_run
+    from flyte.cli._sources import import_source
+
+    if is_configured():
+        return _load_served(run_name, action_name, options)
+    with open_run(run_name) as (store, run):
+        if run.mode == LOCAL:
+            import_source(run)
+            source = load_source(store, run, action_name)
+            return _Earlier(
+                run_name, action_name, source.task.name, source.task, _shown(source.inputs), is_served=False
+            )
+    return _load_served(run_name, action_name, {"project": run.project, "domain": run.domain})
+
+
+def _load_served(run_name: str, action_name: str, options: Mapping[str, Any]) -> _Earlier:
+    from flyteidl2.task.common_pb2 import Inputs
+
+    from flyte.cli._plane import connect
+    from flyte.cli._plane_records import PlaneRecords
+    from flyte.remote import TaskDetails
+
+    connect(options["project"], options["domain"])
+    records = PlaneRecords()
+    action = records.load_action(records.load_run(run_name), action_name)
+    task = TaskDetails(records.task_of(action))
+    inputs = Inputs.FromString(records.load_inputs(action) or b"")
+    return _Earlier(run_name, action_name, task.name, task, _shown(inputs), is_served=True)
+
+
+def _shown(inputs: Inputs) -> dict[str, str]:
     from flyte.cli._literals import show_value, value_of
 
-    return {each.name: show_value(value_of(each.value)) for each in source.inputs.literals}
+    return {each.name: show_value(value_of(each.value)) for each in inputs.literals}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +187,7 @@ class _Given:
 
 
 class RerunCommand(Command):
-    """Runs the task of `source` again with the inputs that its options give in place of the recorded ones.
+    """Runs the task of an earlier run again with the inputs that its options give in place of the recorded ones.
 
     Attributes:
         own_options: Names of its options that are no inputs.
@@ -150,13 +195,11 @@ class RerunCommand(Command):
 
     own_options: frozenset[str] = frozenset()
 
-    def __init__(self, source: Source, action_name: str, **kwargs: Any) -> None:
+    def __init__(self, earlier: _Earlier, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._source = source
-        self._action_name = action_name
+        self._earlier = earlier
 
     def invoke(self, ctx: click.Context) -> Any:
-        from flyte.cli._execution import follow, runner_of
         from flyte.cli._task_command import InputOption
 
         if ctx.args:
@@ -175,15 +218,32 @@ class RerunCommand(Command):
             domain=given.value("domain"),
             env_vars=dict(given.values("env_vars")),
             labels=dict(given.values("labels")),
+            follow=given.value("follow"),
         )
-        runner = runner_of(current_invocation(), settings)
-        again = partial(
-            runner.rerun,
-            self._source.run.name,
-            self._action_name,
+        arguments = (
+            self._earlier.run_name,
+            self._earlier.action_name,
             given.value("recover"),
             list(given.values("forced")),
             given.value("allow_missing_outputs"),
-            **inputs,
         )
-        follow(self._source.task.name, runner.progress, again)
+        if self._earlier.is_served:
+            self._start(settings, arguments, inputs)
+        elif settings.follow:
+            raise click.UsageError("--follow is for served runs: a run here is shown as it goes on. Leave it out.", ctx)
+        else:
+            self._carry_out(settings, arguments, inputs)
+
+    def _start(self, settings: RunSettings, arguments: tuple[Any, ...], inputs: dict[str, Any]) -> None:
+        from flyte.cli._served_run import served_runner, start_served
+
+        runner = served_runner(replace(settings, run_place=(settings.project, settings.domain)))
+        again: Any = partial(runner.rerun, *arguments, **inputs)
+        start_served(self._earlier.task_name, again, follows=settings.follow)
+
+    def _carry_out(self, settings: RunSettings, arguments: tuple[Any, ...], inputs: dict[str, Any]) -> None:
+        from flyte.cli._execution import follow, runner_of
+
+        runner = runner_of(current_invocation(), settings)
+        again: Any = partial(runner.rerun, *arguments, **inputs)
+        follow(self._earlier.task_name, runner.progress, again)

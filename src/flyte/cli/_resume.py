@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from flyte.cli._commands import Command
+from flyte.cli._errors import CommandError
 from flyte.cli._options import assignment
 
 if TYPE_CHECKING:
     from flyte._controller.recall import OnDivergence
+    from flyte._store.records import StoredRun
 
 
 @click.command(cls=Command)
@@ -50,6 +52,8 @@ def resume(
 
     with open_run(run_name) as (_, run):
         pass
+    if run.mode == "remote":
+        raise CommandError(_served(run))
     import_source(run)
     if run.phase is ActionPhase.SUCCEEDED:
         note(f"Run {run_name} has succeeded already: nothing runs.")
@@ -63,3 +67,19 @@ def resume(
         progress=progress,
     )
     follow(run.task_name, progress, go_on)
+
+
+def _served(run: StoredRun) -> str:
+    """Why a run that the control plane of this machine serves is not resumed here."""
+    from flyte._server.instances import running_instance
+    from flyte.config import home
+
+    if run.phase.is_terminal:
+        return (
+            f"run {run.name} was served by the control plane, and is over: it is {run.phase.value}. To run what is "
+            f"missing as a new run: flyte rerun {run.name} --recover"
+        )
+    instance = running_instance(home())
+    if instance is None:
+        return f"run {run.name} is the control plane's, which goes on with it when it runs: `flyte start --detach`."
+    return f"run {run.name} is the control plane's at {instance.url}, which goes on with it by itself."

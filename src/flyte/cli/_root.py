@@ -12,16 +12,12 @@ from flyte._version import __version__
 from flyte.cli._commands import RootGroup, refused
 from flyte.cli._invocation import Invocation, OutputFormat
 
-_ABSENT = (
-    "deploy",
-    "edit",
-    "prefetch",
-    "proxy",
-    "serve",
-    "update",
-    "whoami",
-)
-_NOT_SERVED = "concerns a control plane, which this release has no client for yet: leave it out."
+_ABSENT = {
+    "gen": "is not there: `flyte COMMAND --help` describes each command.",
+    "prefetch": "is not there: this release keeps no artifacts; download models in a task.",
+    "proxy": "is not there: this release serves no apps.",
+    "serve": "is not there: this release serves no apps.",
+}
 _LEVELS = {1: logging.WARNING, 2: logging.INFO, 3: logging.DEBUG}
 
 
@@ -40,6 +36,8 @@ def _help_settings() -> dict[str, object]:
         "bundle": "flyte.cli._bundle:bundle",
         "create": "flyte.cli._create:create",
         "delete": "flyte.cli._delete:delete",
+        "deploy": "flyte.cli._deploy:deploy",
+        "edit": "flyte.cli._edit:edit",
         "explain": "flyte.cli._explain:explain",
         "get": "flyte.cli._get:get",
         "rerun": "flyte.cli._rerun:rerun",
@@ -50,15 +48,21 @@ def _help_settings() -> dict[str, object]:
         "start": "flyte.cli._start:start",
         "status": "flyte.cli._start:status",
         "stop": "flyte.cli._start:stop",
+        "update": "flyte.cli._update:update",
+        "whoami": "flyte.cli._whoami:whoami",
     },
-    absent=dict.fromkeys(
-        _ABSENT, "needs a control plane, which this release has no client for yet: it runs tasks on this machine."
-    ),
+    absent=_ABSENT,
     context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": _help_settings()},
 )
 @click.version_option(__version__, message="Flyte SDK version: %(version)s", help="Show the version.")
 @click.option("--endpoint", metavar="ADDRESS", help="Address of a control plane. Wins over the configuration.")
+@click.option("--insecure/--secure", "insecure", default=None, help="Call the control plane without, or with TLS.")
 @click.option("--org", metavar="NAME", help="Organisation recorded with runs. Wins over the configuration.")
+@click.option(
+    "--auth-type",
+    metavar="TYPE",
+    help="How a token for the control plane is got: external-command or passthrough. FLYTE_API_KEY is sent.",
+)
 @click.option(
     "-c",
     "--config",
@@ -82,15 +86,22 @@ def _help_settings() -> dict[str, object]:
     type=click.Choice(["debug", "info", "warning", "error", "critical"]),
     help="Level of `flyte.logger`. [default: info]",
 )
-@refused("--insecure", takes_value=False, why=_NOT_SERVED)
-@refused("--auth-type", why=_NOT_SERVED)
-@refused("--image-builder", "--builder", why="is an option of `flyte build` here: write it there.")
+@click.option(
+    "--image-builder",
+    "--builder",
+    "image_builder",
+    type=click.Choice(["venv", "local", "docker", "local-podman", "remote"]),
+    help="What builds images. Wins over the configuration.",
+)
 @refused("--log-format", why="is not there yet: logs are plain lines on stderr.")
 @refused("--reset-root-logger", takes_value=False, why="is not there yet: the root logger stays as it is.")
 @click.pass_context
 def flyte(
     ctx: click.Context,
     endpoint: str | None,
+    insecure: bool | None,
+    auth_type: str | None,
+    image_builder: str | None,
     org: str | None,
     config: Path | None,
     output: str,
@@ -100,12 +111,16 @@ def flyte(
 ) -> None:
     """Run typed Python tasks, and look at the runs afterwards.
 
-    Start with a file of tasks: flyte run FILE TASK. Without a file of your own: flyte run hello.
+    Start with a file of tasks: flyte run FILE TASK. Without a file of your own: flyte run hello. Runs are served by the
+    control plane that is configured, or by that of this machine; with flyte run --local they need none.
     """
     ctx.obj = Invocation(
         output=OutputFormat(output),
         config_file=config,
         endpoint=endpoint,
+        insecure=insecure,
+        auth_type=auth_type,
+        image_builder=image_builder,
         org=org,
         shows_progress=not no_progress,
         log_level=_LEVELS.get(min(verbose, 3)),

@@ -14,8 +14,19 @@ from flyte.cli._errors import WRONG_COMMAND
 from flyte.cli._invocation import RunSettings, current_invocation
 from flyte.cli._options import assignment, project_options
 
-_SERVED = "concerns served runs; this release runs tasks on this machine only. Leave it out."
 _HELLO = "hello"
+_TRACKED = "is not there: a local run is recorded on this machine, where `flyte get run` lists it with served ones."
+_DEPLOYED = "deployed-task"
+_SERVED_ALONE = {
+    "follow": "--follow",
+    "version": "--version",
+    "queue": "--queue",
+    "max_action_concurrency": "--max-action-concurrency",
+    "service_account": "--service-account",
+    "images": "--image",
+    "adds_root": "--no-sync-local-sys-paths",
+}
+"""What a local run has no use for."""
 
 
 class FileGroup(Group):
@@ -125,6 +136,10 @@ class RunGroup(FolderGroup):
         super().__init__(Path(), **kwargs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == _DEPLOYED:
+            from flyte.cli._deployed_task import DeployedTasks
+
+            return DeployedTasks(name=_DEPLOYED)
         # Not among the listed ones: describing a task imports the engine, and help must not wait for that.
         if cmd_name != _HELLO:
             return super().get_command(ctx, cmd_name)
@@ -138,21 +153,22 @@ class RunGroup(FolderGroup):
 @click.group(
     cls=RunGroup,
     absent={
-        "deployed-task": "runs a task of a control plane, which this release has no client for yet.",
-        "python-script": "runs a script on a control plane, which this release has no client for yet.",
+        "python-script": "is not there: make the script a task, in a function with `@env.task`.",
     },
     context_settings={"rich_help_config": {"commands_panel_title": "Files"}},
-    subcommand_metavar="FILE|DIR|hello TASK [INPUTS]...",
+    subcommand_metavar="FILE|DIR|hello|deployed-task TASK [INPUTS]...",
 )
-@click.option("--local", "is_local", is_flag=True, help="Run here, even with a control plane configured.")
+@click.option("--local", "is_local", is_flag=True, help="Run in this process, without a control plane.")
 @click.option(
-    "--isolated", is_flag=True, help="Run each attempt in a process of its own, in the image of its environment."
+    "--isolated", is_flag=True, help="Run here, each attempt in a process of its own, in the image of its environment."
 )
 @click.option(
     "--copy-style",
     type=click.Choice(["loaded_modules", "all", "custom", "none"]),
-    help="With --isolated, the code that flyte get code gives back; default loaded_modules.",
+    help="Which code is sent, or kept of a run with --isolated; default loaded_modules.",
 )
+@click.option("--version", metavar="TEXT", help="Version of the tasks; with --copy-style none, of the code in images.")
+@click.option("-f", "--follow", is_flag=True, help="Show what the root task prints, and how the run ends.")
 @click.option("--name", help="Name of the run; a fresh one by default.")
 @click.option(
     "-e",
@@ -174,25 +190,88 @@ class RunGroup(FolderGroup):
     help="Folder that modules are imported and named from; default the file's own.",
 )
 @click.option("--raw-data-path", metavar="PATH", help="Where tasks put data too large for their outputs.")
-@refused("--follow", "-f", takes_value=False, why=_SERVED)
-@refused("--tui", takes_value=False, why="is not there: in a terminal, a run is shown as it goes on without it.")
-@refused("--tracked", takes_value=False, why=_SERVED)
-@refused("--tracked-strict", takes_value=False, why=_SERVED)
-@refused("--version", why=_SERVED)
-@refused("--service-account", why=_SERVED)
-@refused("--image", why=_SERVED)
-@refused("--no-sync-local-sys-paths", takes_value=False, why=_SERVED)
-@refused("--run-project", why=_SERVED)
-@refused("--run-domain", why=_SERVED)
-@refused("--debug", takes_value=False, why=_SERVED)
-@refused("--max-action-concurrency", why=_SERVED)
-@refused("--queue", why=_SERVED)
-def run(env_vars: tuple[tuple[str, str], ...], labels: tuple[tuple[str, str], ...], **options: Any) -> None:
-    """Run a task of a Python file on this machine, and record the run.
+@click.option(
+    "--image",
+    "images",
+    metavar="NAME=ADDRESS",
+    multiple=True,
+    help="What Image.from_ref_name stands for; without a name, `default`. Repeatable.",
+)
+@click.option("--queue", metavar="NAME", help="Queue that the actions wait in.")
+@click.option(
+    "--max-action-concurrency",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="So many actions of the run at the same time, 2 or more; 0 is no limit.",
+)
+@click.option("--service-account", metavar="NAME", help="Recorded with the run.")
+@click.option(
+    "--no-sync-local-sys-paths", "keeps_paths", is_flag=True, help="Tasks import from the root of the code alone."
+)
+@click.option("--run-project", metavar="NAME", help="With deployed-task: project that it runs in.")
+@click.option("--run-domain", metavar="NAME", help="With deployed-task: domain that it runs in.")
+@refused("--tui", takes_value=False, why="is not there: in a terminal, a local run is shown as it goes on without it.")
+@refused("--tracked", takes_value=False, why=_TRACKED)
+@refused("--tracked-strict", takes_value=False, why=_TRACKED)
+@refused("--debug", takes_value=False, why="is not there: `--local` runs the task where breakpoint() stops it.")
+def run(
+    env_vars: tuple[tuple[str, str], ...],
+    labels: tuple[tuple[str, str], ...],
+    is_local: bool,
+    keeps_paths: bool,
+    run_project: str | None,
+    run_domain: str | None,
+    **options: Any,
+) -> None:
+    """Run a task of a Python file, on a control plane or with --local in this process.
+
+    Without one configured, the control plane of this machine is used, and started where it does not run.
 
     flyte run FILE lists the tasks of a file; flyte run FILE TASK --help shows the inputs of a task. Options of the run
     come before the file, inputs of the task after its name.
     """
-    if options["copy_style"] is not None and not options["isolated"]:
-        raise click.UsageError("--copy-style is of use with --isolated alone: any other local run bundles no code.")
-    get_current_context().obj = RunSettings(env_vars=dict(env_vars), labels=dict(labels), **options)
+    settings = RunSettings(
+        env_vars=dict(env_vars),
+        labels=dict(labels),
+        is_local=is_local or options["isolated"],
+        adds_root=not keeps_paths,
+        run_place=(run_project, run_domain),
+        **options,
+    )
+    ctx = get_current_context()
+    _check(ctx, settings)
+    ctx.obj = settings
+
+
+def _check(ctx: click.Context, settings: RunSettings) -> None:
+    """Nothing, where the options go together.
+
+    Raises:
+        UsageError: one has no meaning with another, or with what is run.
+    """
+    is_deployed = ctx.invoked_subcommand == _DEPLOYED
+    defaults = RunSettings()
+    if settings.is_local:
+        if is_deployed:
+            raise click.UsageError("a deployed task has its code on the control plane: leave --local out.", ctx)
+        for name, option in _SERVED_ALONE.items():
+            if getattr(settings, name) != getattr(defaults, name):
+                raise click.UsageError(f"{option} concerns runs on a control plane: leave it out with --local.", ctx)
+        if settings.copy_style is not None and not settings.isolated:
+            raise click.UsageError(
+                "--copy-style is of use with --isolated alone, of local runs: any other bundles no code.", ctx
+            )
+    elif settings.copy_style == "none" and settings.version is None:
+        raise click.UsageError(
+            "--copy-style none sends no code, so nothing says which version the images hold: give --version.", ctx
+        )
+    if is_deployed and (settings.version or settings.copy_style or not settings.adds_root or settings.root_dir):
+        raise click.UsageError(
+            "a deployed task has its code already: leave --version (write TASK:VERSION), --copy-style, --root-dir and "
+            "--no-sync-local-sys-paths out.",
+            ctx,
+        )
+    if not is_deployed and any(settings.run_place):
+        raise click.UsageError("--run-project and --run-domain are for deployed-task: use --project and --domain.", ctx)
+    if settings.max_action_concurrency == 1:
+        raise click.UsageError("--max-action-concurrency is 0 or at least 2: with 1 a parent would wait for ever.", ctx)

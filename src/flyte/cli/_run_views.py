@@ -16,7 +16,16 @@ from flyte.cli._documents import Column, print_details, print_document, print_ta
 from flyte.cli._invocation import OutputFormat
 from flyte.cli._literals import inputs_of, outputs_of, show_value
 from flyte.cli._moments import show_duration, show_local
-from flyte.cli._recorded import error_document, nothing_recorded, one_line, open_run, open_store, times_document
+from flyte.cli._recorded import (
+    Records,
+    error_document,
+    load_payload,
+    nothing_recorded,
+    one_line,
+    open_recorded,
+    open_records,
+    times_document,
+)
 from flyte.cli._run_report import run_url
 from flyte.cli._terminal import note
 from flyte.errors import RunNotFoundError
@@ -37,6 +46,13 @@ class RunQuery:
     labels: dict[str, str]
     label_keys: tuple[str, ...]
     limit: int
+    only_mine: bool = False
+    paused_only: bool = False
+    task_version: str | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    project: str | None = None
+    domain: str | None = None
 
     def page(self, before_run_id: int | None) -> RunFilter:
         """The filter for one page of the store; of interrupted runs, the store says that they run."""
@@ -53,23 +69,37 @@ class RunQuery:
             limit=self.limit + 1,
         )
 
-    def select(self, store: StoreReader) -> Iterator[StoredRun]:
+    def select(self, store: Records) -> Iterator[StoredRun]:
         """The runs that match, newest first, page by page."""
+        if not isinstance(store, StoreReader):
+            yield from store.select_runs(self)
+            return
         before = None
         while page := store.list_runs(self.page(before)):
-            yield from (run for run in page if not self.phases or run.status in self.phases)
+            yield from (run for run in page if self._takes(run))
             before = page[-1].run_id
+
+    def _takes(self, run: StoredRun) -> bool:
+        """Whether a run is meant, by what the store does not select by."""
+        return (
+            (not self.phases or run.status in self.phases)
+            and self.task_version in (None, run.version)
+            and self.project in (None, run.project)
+            and self.domain in (None, run.domain)
+        )
 
 
 def show_runs(query: RunQuery, output: OutputFormat) -> None:
     """The runs that match, as a table or a JSON list."""
-    with open_store() as store:
+    with open_records(filters_place=True) as store:
         if store is None:
             text = nothing_recorded()
             note(text[0].upper() + text[1:])
             runs = []
         else:
             runs = list(islice(query.select(store), query.limit + 1))
+        if not runs and store is not None and not isinstance(store, StoreReader):
+            store.check_place()
     shown = runs[: query.limit]
     if output.is_document:
         print_document([_document(run) for run in shown], output)
@@ -121,18 +151,19 @@ def _document(run: StoredRun) -> dict[str, Any]:
 
 def show_run(name: str, output: OutputFormat) -> None:
     """One run: what it is, how it went, its inputs and outputs, and how many actions of each task it has."""
-    with open_run(name) as (store, run):
+    with open_recorded(name) as (store, run):
         root: StoredAction | None = None
         with suppress(RunNotFoundError):
             root = store.load_action(run, "a0")
-        inputs = inputs_of(store.load_inputs(root)) if root else {}
-        outputs = outputs_of(store.load_outputs(root)) if root else {}
+        inputs = inputs_of(load_payload(store, run, root, "inputs")) if root else {}
+        outputs = outputs_of(load_payload(store, run, root, "outputs")) if root else {}
+        url = run_url(run.name) if isinstance(store, StoreReader) else store.url(run)
         counts = store.count_actions(run)
         cached = store.count_cache_statuses(run)
     if output.is_document:
         tasks = {task: {phase.value: number for phase, number in phases.items()} for task, phases in counts.items()}
         more = {
-            "url": run_url(run.name),
+            "url": url,
             "inputs": inputs,
             "outputs": outputs,
             "error": error_document(root.error if root else None),
@@ -141,7 +172,7 @@ def show_run(name: str, output: OutputFormat) -> None:
         }
         print_document({**_document(run), **more}, output)
         return
-    pairs = _summary(run)
+    pairs = _summary(run, url)
     pairs += [
         ("Input" if side is inputs else "Output", f"{key} = {one_line(show_value(value), _SHOWN_CHARACTERS)}")
         for side in (inputs, outputs)
@@ -157,7 +188,7 @@ def show_run(name: str, output: OutputFormat) -> None:
     print_details(pairs)
 
 
-def _summary(run: StoredRun) -> list[tuple[str, str]]:
+def _summary(run: StoredRun, url: str) -> list[tuple[str, str]]:
     scope = "/".join(each for each in (run.org, run.project, run.domain) if each)
     return [
         ("Run", run.name),
@@ -168,5 +199,5 @@ def _summary(run: StoredRun) -> list[tuple[str, str]]:
         ("Duration", _duration(run.created_at, run.ended_at)),
         ("Project", scope),
         ("Labels", ", ".join(f"{key}={value}" for key, value in run.labels.items())),
-        ("Files", run_url(run.name)),
+        ("Page" if "://" in url else "Files", url),
     ]

@@ -11,7 +11,7 @@ import rich_click as click
 
 from flyte.cli._commands import Command, Group, refused
 from flyte.cli._invocation import current_invocation
-from flyte.cli._options import F, duration
+from flyte.cli._options import F, duration, priority, quantity_of_bytes, quantity_of_cores
 
 if TYPE_CHECKING:
     from flyte._server.instances import Instance
@@ -48,6 +48,28 @@ def _home_option(command: F) -> F:
     multiple=True,
     metavar="PATTERN=DIR",
     help="Virtual environment that stands for images of that name, in which * stands for anything. May be repeated.",
+)
+@click.option(
+    "--queue",
+    "queues",
+    type=priority,
+    multiple=True,
+    metavar="NAME=PRIORITY",
+    help="Priority of a queue, a whole number: the higher goes first, others have 0. May be repeated.",
+)
+@click.option(
+    "--cpu",
+    "cpu_millis",
+    type=quantity_of_cores,
+    metavar="CORES",
+    help="How much of the processors attempts take together, for example 4 or 500m. [default: what the machine has]",
+)
+@click.option(
+    "--memory",
+    "memory_bytes",
+    type=quantity_of_bytes,
+    metavar="SIZE",
+    help="How much memory attempts take together, for example 16Gi. [default: what the machine has]",
 )
 @click.option("--require-token", "requires_token", is_flag=True, help="Requests of this machine need a token, too.")
 @click.option(
@@ -107,6 +129,9 @@ def start(
     port: int,
     detach: bool,
     images: tuple[str, ...],
+    queues: tuple[tuple[str, int], ...],
+    cpu_millis: int | None,
+    memory_bytes: int | None,
     requires_token: bool,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -125,6 +150,7 @@ def start(
     """
     from flyte._server.settings import ServerSettings
 
+    local = current_invocation().config.local
     settings = ServerSettings(
         home=_home(home),
         host=host,
@@ -134,6 +160,11 @@ def start(
         requires_token=requires_token,
         host_names=host_names,
         images=tuple(map(_with_absolute_folder, images)),
+        queues=_priorities(queues),
+        cpu_millis=cpu_millis,
+        memory_bytes=memory_bytes,
+        retention_days=local.retention_days,
+        retention_runs=local.retention_runs,
         max_request_bytes=max_request_mib * _MIB,
         max_upload_bytes=max_upload_mib * _MIB,
         max_streams=max_streams,
@@ -233,6 +264,16 @@ def _home(given: Path | None) -> Path:
     from flyte.config import home
 
     return home() if given is None else given.expanduser().absolute()
+
+
+def _priorities(queues: tuple[tuple[str, int], ...]) -> dict[str, int]:
+    priorities: dict[str, int] = {}
+    for name, number in queues:
+        if priorities.setdefault(name, number) != number:
+            raise click.UsageError(
+                f"--queue gives {name!r} the priorities {priorities[name]} and {number}: give it one."
+            )
+    return priorities
 
 
 def _with_absolute_folder(image: str) -> str:

@@ -21,14 +21,15 @@ from flyte.cli._type_texts import is_union, plain, show_type
 
 if TYPE_CHECKING:
     from flyte import TaskTemplate
+    from flyte.remote import TaskDetails
 
     Task = TaskTemplate[Any, Any, Any]
 
 _EMPTY = inspect.Parameter.empty
 
 
-def task_command(name: str, task: Task) -> TaskCommand:
-    """The command `name` that runs `task`."""
+def task_command(name: str, task: Task | TaskDetails) -> TaskCommand:
+    """The command `name` that runs `task`; of a deployed one, its options are those of one that does."""
     interface = task.interface
     documentation = interface.docstring
     descriptions = documentation.input_descriptions if documentation else {}
@@ -53,34 +54,45 @@ def _with_underscores(token: str) -> str:
 class TaskCommand(Command):
     """Runs a task with the inputs that its options give."""
 
-    def __init__(self, task: Task, **kwargs: Any) -> None:
+    def __init__(self, task: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._task = task
 
     def invoke(self, ctx: click.Context) -> Any:
         from flyte.cli._execution import execute
 
-        if ctx.args:
-            raise click.UsageError(self._explain_extra(ctx.args[0]), ctx)
-        given: dict[str, Any] = {}
-        missing = []
-        for option in self.params:
-            assert isinstance(option, InputOption)
-            name = option.input_name
-            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                given[name] = ctx.params[name]
-            elif option.required:
-                missing.append(f"--{name} ({show_type(option.annotation)})")
-            elif option.absent is not _EMPTY:
-                given[name] = option.absent
-        if missing:
-            raise click.UsageError(f"task {self.name} needs {', '.join(missing)}.", ctx)
+        given = given_inputs(self, ctx, f"task {self.name}")
         execute(self._task, given, ctx.find_object(RunSettings) or RunSettings())
 
-    def _explain_extra(self, argument: str) -> str:
-        flags = [option for option in self.params if isinstance(option, InputOption) and option.is_flag]
-        hint = f" A flag takes no value: --{flags[0].input_name} or --no-{flags[0].input_name}." if flags else ""
-        return f"{argument!r} belongs to no input: inputs are given by name, --name value.{hint}"
+
+def given_inputs(command: click.Command, ctx: click.Context, what: str) -> dict[str, Any]:
+    """The inputs that the options of a command give, and those that are something when they are not given.
+
+    Raises:
+        UsageError: one is missing, or something belongs to none.
+    """
+    if ctx.args:
+        raise click.UsageError(_explain_extra(command, ctx.args[0]), ctx)
+    given: dict[str, Any] = {}
+    missing = []
+    for option in command.params:
+        assert isinstance(option, InputOption)
+        name = option.input_name
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            given[name] = ctx.params[name]
+        elif option.required:
+            missing.append(f"--{name} ({show_type(option.annotation)})")
+        elif option.absent is not _EMPTY:
+            given[name] = option.absent
+    if missing:
+        raise click.UsageError(f"{what} needs {', '.join(missing)}.", ctx)
+    return given
+
+
+def _explain_extra(command: click.Command, argument: str) -> str:
+    flags = [option for option in command.params if isinstance(option, InputOption) and option.is_flag]
+    hint = f" A flag takes no value: --{flags[0].input_name} or --no-{flags[0].input_name}." if flags else ""
+    return f"{argument!r} belongs to no input: inputs are given by name, --name value.{hint}"
 
 
 class InputOption(click.RichOption):

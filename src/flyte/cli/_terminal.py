@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -66,3 +67,17 @@ def confirm_deletion(total: str, question: str) -> None:
     if not is_terminal(sys.stdin):
         raise CommandError(f"this deletes {total}: confirm it with --yes, or see which with --dry-run.")
     click.confirm(question, abort=True, err=True)
+
+
+def confirm_replacement(file: Path) -> None:
+    """Somebody at the terminal wants a file replaced.
+
+    Raises:
+        CommandError: nobody is there to ask.
+        click.Abort: they do not.
+    """
+    from flyte.cli._errors import CommandError
+
+    if not is_terminal(sys.stdin):
+        raise CommandError(f"{file} is there already: replace it with --force, or choose another with --output.")
+    click.confirm(f"Overwrite [{file}]?", abort=True, err=True)

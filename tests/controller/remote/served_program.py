@@ -51,7 +51,8 @@ async def bad() -> int:
 
 @env.task
 def plain(n: int) -> int:
-    return sum(flyte.map(square, range(n))) + add(1, 2) + local_sum(3, 4)
+    squares = [each for each in flyte.map(square, range(n)) if isinstance(each, int)]
+    return sum(squares) + add(1, 2) + local_sum(3, 4)
 
 
 @env.task

@@ -15,7 +15,13 @@ from flyteidl2.task.common_pb2 import Outputs
 from flyteidl2.task.task_definition_pb2 import TaskSpec
 
 from flyte._image.environment import RUNNING
-from flyte._server.executors.capacity import machine_capacity, memory_limit
+from flyte._server.executors.capacity import (
+    DEFAULT_CPU_MILLIS,
+    DEFAULT_MEMORY_BYTES,
+    machine_capacity,
+    memory_limit,
+    requested,
+)
 from flyte._server.executors.code import value_of, with_value
 from flyte._server.executors.command import (
     ControlPlane,
@@ -31,7 +37,6 @@ from flyte._server.executors.official import ensure_official
 from flyte._server.executors.orders import AttemptOrder, Capacity
 from flyte._server.executors.outcomes import outcome
 from flyte._server.executors.refused import UnrunnableError
-from flyte._server.executors.requests import DEFAULT_CPU_MILLIS, requested
 from flyte._server.refusals import InvalidRequestError
 from flyte.errors import ImageBuildError
 from flyte.models import ActionID
@@ -68,11 +73,12 @@ def order_of(spec: TaskSpec, folder: Path, **changes: object) -> AttemptOrder:
 
 
 def test_what_a_task_takes_is_its_requests_else_its_limits_else_a_little() -> None:
-    assert requested(spec_with({})) == Capacity(DEFAULT_CPU_MILLIS, 0, 0)
+    assert requested(spec_with({})) == Capacity(DEFAULT_CPU_MILLIS, DEFAULT_MEMORY_BYTES, 0)
     asked = {Resources.CPU: "1500m", Resources.MEMORY: "2Gi", Resources.GPU: "1"}
     assert requested(spec_with(asked)) == Capacity(1500, 2 << 30, 1)
     assert requested(spec_with({}, {Resources.CPU: "2", Resources.MEMORY: "1G"})) == Capacity(2000, 10**9, 0)
-    assert requested(TaskSpec()) == Capacity(DEFAULT_CPU_MILLIS, 0, 0)
+    assert requested(spec_with({Resources.CPU: "0.0001"})).cpu_millis == 1
+    assert requested(TaskSpec()) == Capacity(0, 0, 0)
 
 
 @pytest.mark.parametrize("quantity", ["many", "-5", "nan", "inf", "1e999999999", "9" * 400, "1e9999999999999999999"])
@@ -166,6 +172,11 @@ def test_variables_tell_the_attempt_where_it_is(tmp_path: Path) -> None:
         "_U_USE_ACTIONS": "1",
         "T": "x",
     }
+
+
+def test_a_run_may_have_the_other_family_of_services(tmp_path: Path) -> None:
+    order = order_of(TaskSpec(), tmp_path, env_vars={"_U_USE_ACTIONS": "0"})
+    assert shared_variables(order, {}, ControlPlane("localhost:1", {}))["_U_USE_ACTIONS"] == "0"
 
 
 @pytest.mark.parametrize(

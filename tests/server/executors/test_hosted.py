@@ -175,3 +175,54 @@ async def test_host_that_is_killed_loses_its_attempts_and_another_one_runs_the_n
     file.touch()
     assert done(await executor.run_attempt(order, lambda: None)) == "done"
     assert executor.host_pid != host
+
+
+async def test_attempt_that_is_cancelled_at_once_is_gone(served: Served, servers: Servers, tmp_path: Path) -> None:
+    executor = await servers.next()
+    order, _ = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    # It is ordered, and no more: the host reads that and the end of it in one go.
+    await asyncio.sleep(0)
+    running.cancel()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert not (await servers.next()).knows(order.key)
+
+
+async def test_cancelled_attempt_is_gone_however_often_it_is_cancelled(
+    served: Served, servers: Servers, tmp_path: Path
+) -> None:
+    executor = await servers.next()
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    pid = await pid_of(file)
+    for _ in range(3):
+        running.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not runs(pid)
+    assert not (await servers.next()).knows(order.key)
+
+
+async def test_spec_that_is_let_go_of_at_once_is_there_for_the_attempt(
+    served: Served, servers: Servers, tmp_path: Path
+) -> None:
+    executor = await servers.next()
+    order, file = waiting(served, tmp_path)
+    file.touch()
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    await asyncio.sleep(0)
+    executor.release(order.spec_digest)
+    assert done(await running) == "done"
+
+
+async def test_host_that_cannot_be_started_loses_the_attempt(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = HostedExecutor(HostSettings(home=served.home, endpoint="localhost:1"))
+    order, _ = waiting(served, tmp_path)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
+    with pytest.raises(AttemptLostError, match="no-python"):
+        await executor.run_attempt(order, lambda: None)

@@ -397,6 +397,19 @@ def number(value: int) -> Literal:
     return Literal(scalar=Scalar(primitive=Primitive(integer=value)))
 
 
+async def test_condition_with_a_webhook_is_refused(tmp_path: Path) -> None:
+    async with plane(tmp_path) as p:
+        await p.run()
+        await p.executor.attempt("a0")
+        target = p.target("ask")
+        target.condition.name = "go on?"
+        target.condition.type.simple = SimpleType.INTEGER
+        target.condition.webhook.url = "http://localhost/"
+        with pytest.raises(InvalidRequestError, match="webhook"):
+            await p.scheduler.enqueue(target)
+        assert "ask" not in p.stored()[1]
+
+
 async def test_condition_waits_for_its_answer(tmp_path: Path) -> None:
     async with plane(tmp_path) as p:
         await p.run()

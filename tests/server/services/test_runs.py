@@ -119,9 +119,18 @@ async def test_second_run_of_a_name_is_refused(tmp_path: Path) -> None:
             "development, staging, production",
         ),
         (
-            m.CreateRunRequest(project_id=PLACE, task_spec=spec(), offloaded_input_data=OffloadedInputData()),
+            m.CreateRunRequest(
+                project_id=PLACE, task_spec=spec(), offloaded_input_data=OffloadedInputData(inputs_hash="h")
+            ),
             Code.INVALID_ARGUMENT,
             "offloaded_input_data.uri",
+        ),
+        (
+            m.CreateRunRequest(
+                project_id=PLACE, task_spec=spec(), run_spec=RunSpec(notification_rule_name="on-failure")
+            ),
+            Code.INVALID_ARGUMENT,
+            "notifications",
         ),
     ],
 )
@@ -131,6 +140,17 @@ async def test_request_that_cannot_be_is_refused(
     async with served(tmp_path) as server:
         refused = await refusal_of(server, request_of)
         assert (refused.code, named in refused.message) == (code, True), refused.message
+
+
+async def test_run_of_a_task_without_inputs_has_no_hash_of_them(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        inputs = tmp_path / "uploads" / "inputs.pb"
+        inputs.parent.mkdir(exist_ok=True)
+        inputs.write_bytes(b"")
+        request = m.CreateRunRequest(run_id=run_id(), task_spec=spec())
+        request.offloaded_input_data.uri = str(inputs)
+        await (await server.runs()).create_run(request)
+        await server.executor.attempt("a0")
 
 
 async def test_failed_action_tells_every_attempt(tmp_path: Path) -> None:

@@ -48,12 +48,12 @@ class SharedCode:
             UnrunnableError: it cannot be.
         """
         address, version = value_of(arguments, _TGZ), value_of(arguments, _VERSION) or ""
-        module = _module_of(arguments)
-        if address is None:
+        module, name = _module_of(arguments), folder_of(arguments)
+        if address is None or name is None:
             return Code(arguments, None, module)
-        folder = self._folder / hashlib.sha256(f"{version}\0{address}".encode()).hexdigest()[:32]
+        folder = self._folder / name
         unpacking = self._unpacking.get(folder)
-        if unpacking is None or (unpacking.done() and (unpacking.cancelled() or unpacking.exception())):
+        if unpacking is None or (unpacking.done() and (_has_failed(unpacking) or not folder.exists())):
             unpacking = asyncio.ensure_future(asyncio.to_thread(_unpack, address, version, folder))
             self._unpacking[folder] = unpacking
         await asyncio.shield(unpacking)
@@ -63,6 +63,14 @@ class SharedCode:
         """Nothing is being unpacked."""
         if self._unpacking:
             await asyncio.wait(self._unpacking.values())
+
+
+def folder_of(arguments: tuple[str, ...]) -> str | None:
+    """The name of the folder for the code that a command line names; None where it names none."""
+    address = value_of(arguments, _TGZ)
+    if address is None:
+        return None
+    return hashlib.sha256(f"{value_of(arguments, _VERSION) or ''}\0{address}".encode()).hexdigest()[:32]
 
 
 def link_code(code: Path, folder: Path) -> None:
@@ -130,6 +138,10 @@ def with_value(arguments: tuple[str, ...], option: str, value: str) -> tuple[str
         before[before.index(option) + 1] = value
         return tuple(before)
     return (*before[:1], option, value, *before[1:])
+
+
+def _has_failed(unpacking: asyncio.Task[None]) -> bool:
+    return unpacking.cancelled() or unpacking.exception() is not None
 
 
 def _module_of(arguments: tuple[str, ...]) -> str | None:

@@ -35,7 +35,7 @@ class ControlPlane:
 
     def all_variables(self) -> dict[str, str]:
         """Those of the endpoint, too."""
-        found = {"_U_EP_OVERRIDE": self.endpoint, "_U_USE_ACTIONS": "1"}
+        found = {"_U_EP_OVERRIDE": self.endpoint}
         is_url = "://" in self.endpoint
         url = urlsplit(self.endpoint if is_url else f"//{self.endpoint}")
         if url.scheme not in ("https", "dns+tls") and "localhost" not in self.endpoint:
@@ -81,7 +81,8 @@ def shared_variables(order: AttemptOrder, of_task: Mapping[str, str], plane: Con
         **plane.all_variables(),
     }
     asked = {name: value for name, value in {**of_task, **order.env_vars}.items() if name not in _OF_ATTEMPT}
-    return asked | own
+    # Whoever runs the task may have the other family of services.
+    return {"_U_USE_ACTIONS": "1"} | asked | own
 
 
 def attempt_variables(order: AttemptOrder) -> dict[str, str]:

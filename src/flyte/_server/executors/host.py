@@ -14,6 +14,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class _Attempt:
         end: The message that says how it ended.
     """
 
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[dict[str, Any]] | None = None
     is_started: bool = False
     end: dict[str, Any] | None = None
 
@@ -114,7 +115,10 @@ class Host:
         attempt = self.attempts.get(key)
         if attempt is None:
             attempt = self.attempts[key] = _Attempt()
-            attempt.task = asyncio.get_running_loop().create_task(self._go_through(key, attempt, order))
+            # The spec may be let go of before the task begins.
+            going = self._go_through(key, attempt, order, self.specs.get(order["digest"]))
+            attempt.task = asyncio.get_running_loop().create_task(going)
+            attempt.task.add_done_callback(partial(self._over, key, attempt))
             return
         # One that an earlier server has ordered.
         if attempt.is_started:
@@ -122,22 +126,29 @@ class Host:
         if attempt.end is not None:
             self._tell(**attempt.end)
 
-    async def _go_through(self, key: AttemptKey, attempt: _Attempt, packed: dict[str, Any]) -> None:
+    async def _go_through(
+        self, key: AttemptKey, attempt: _Attempt, packed: dict[str, Any], spec: TaskSpec | None
+    ) -> dict[str, Any]:
+        """The message that says how it ended, unless it was killed."""
+
         def started() -> None:
             attempt.is_started = True
             self._tell(kind="started", key=list(key))
 
         try:
-            end = await self.executor.run_attempt(order_of(packed, self.specs[packed["digest"]]), started)
-            attempt.end = {"kind": "ended", "key": list(key), **packed_end(end)}
+            if spec is None:
+                raise AttemptLostError("its host was not told its spec")
+            end = await self.executor.run_attempt(order_of(packed, spec), started)
         except AttemptLostError as error:
-            attempt.end = {"kind": "lost", "key": list(key), "why": str(error)}
-        except asyncio.CancelledError:
-            attempt.end = {"kind": "killed", "key": list(key)}
+            return {"kind": "lost", "key": list(key), "why": str(error)}
         except Exception as error:
-            attempt.end = {"kind": "lost", "key": list(key), "why": f"{type(error).__name__}: {error}"}
-        finally:
-            attempt.task = None
+            return {"kind": "lost", "key": list(key), "why": f"{type(error).__name__}: {error}"}
+        return {"kind": "ended", "key": list(key), **packed_end(end)}
+
+    def _over(self, key: AttemptKey, attempt: _Attempt, task: asyncio.Task[dict[str, Any]]) -> None:
+        """The server is told; also of one that was killed before it had begun."""
+        attempt.task = None
+        attempt.end = {"kind": "killed", "key": list(key)} if task.cancelled() else task.result()
         self._tell(**attempt.end)
 
     def _kill(self, key: AttemptKey) -> None:

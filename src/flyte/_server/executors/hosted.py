@@ -17,8 +17,9 @@ from flyte._server.executors.host_socket import connected
 from flyte._server.executors.host_wire import VERSION, end_of, framed, packed_order, received
 from flyte._server.executors.orders import AttemptEnd, AttemptKey, AttemptLostError, AttemptOrder, Capacity
 
-_START_S = 30.0
 _HOST = "flyte._server.executors.host"
+_MOST_HOSTS = 3
+"""So many may end before they have said a word; one that was killed can still be connected to for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class HostSettings:
     """How a host runs attempts; the fields are those of `ExecutorSettings`, as text.
 
     Attributes:
+        capacity: What attempts may use together; None for what the host says. It holds for a host of an earlier server,
+            too.
         log_file: Where a host that is started writes what it logs; None for where this process does.
     """
 
@@ -92,7 +95,10 @@ class HostedExecutor:
         """
         async with self._connecting:
             if self._writer is None:
-                await self._connect()
+                try:
+                    await self._connect()
+                except OSError as error:
+                    raise AttemptLostError(f"the host of attempts could not be started: {error}") from error
 
     def knows(self, attempt: AttemptKey) -> bool:
         """As `Executor` says."""
@@ -123,8 +129,10 @@ class HostedExecutor:
             if self._is_left:
                 raise
             self._say(kind="kill", key=list(key))
-            with suppress(AttemptLostError):
-                await waiting.end
+            while not (waiting.end.done() or self._is_left):
+                # However often it is cancelled.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait((waiting.end,))
             self.forget(key)
             raise
         finally:
@@ -169,8 +177,16 @@ class HostedExecutor:
             self._process.returncode = 0
 
     async def _connect(self) -> None:
+        for _ in range(_MOST_HOSTS):
+            if await self._is_connected():
+                return
+        raise AttemptLostError(f"the host of attempts in {self._settings.home} ended at once")
+
+    async def _is_connected(self) -> bool:
+        """Whether there is a host; another one may be where this one was about to end."""
         home = self._settings.home
         connection = await asyncio.to_thread(connected, home)
+        is_new = connection is None
         if connection is None:
             await asyncio.to_thread(self._start_host)
             connection = await asyncio.to_thread(connected, home)
@@ -181,7 +197,11 @@ class HostedExecutor:
             hello = await received(reader)
         except (asyncio.IncompleteReadError, OSError):
             writer.close()
-            raise AttemptLostError(f"the host of attempts in {home} ended at once") from None
+            return False
+        if is_new and hello["version"] != VERSION:
+            writer.write(framed({"kind": "close"}))
+            writer.close()
+            raise AttemptLostError("another release of flyte was installed below this server: start the server again")
         if hello["version"] != VERSION:
             system_logger.warning("the attempts of an earlier release are lost: its host speaks another language")
             writer.write(framed({"kind": "close"}))
@@ -189,14 +209,14 @@ class HostedExecutor:
                 while True:
                     await received(reader)
             writer.close()
-            await self._connect()
-            return
-        self._capacity = Capacity(*hello["capacity"])
+            return False
+        self._capacity = self._settings.capacity or Capacity(*hello["capacity"])
         self.host_pid = hello["pid"]
         self._known = {AttemptKey(*each) for each in hello["attempts"]}
         self._specs = set(hello["specs"])
         self._writer = writer
         self._listening = asyncio.get_running_loop().create_task(self._listen(reader, writer))
+        return True
 
     def _start_host(self) -> None:
         """A new host is ready. Blocks."""

@@ -7,7 +7,6 @@ import json
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from flyteidl2.task.common_pb2 import Inputs
 from flyteidl2.task.run_pb2 import CACHE_LOOKUP_SCOPE_PROJECT_DOMAIN
@@ -22,25 +21,17 @@ from flyte._store.cache import (
     CacheEntry,
     CacheLookup,
     CacheReader,
-    KeptOutputs,
     put_cache_entries,
     put_cache_lookups,
     release,
     reserve,
 )
-from flyte._store.payloads import load_payload
+from flyte._store.kept_results import NOT_ASKED, Found, find_result
 from flyte._store.records import CacheStatus
-from flyte.errors import StoreError
 from flyte.types._hashing import inputs_hash
 
 _FIRST_WAIT_S = 0.01
 _LONGEST_WAIT_S = 0.5
-
-
-class _Found(NamedTuple):
-    answer: Answer
-    kept: KeptOutputs | None = None
-    outputs: bytes | None = None
 
 
 class ResultCache:
@@ -62,7 +53,7 @@ class ResultCache:
             return None
         settings = action.run.run_spec
         if settings.overwrite_cache or settings.cache_config.overwrite_cache:
-            found = _Found(Answer.NOT_ASKED)
+            found = NOT_ASKED
         else:
             found = self._find(key, rules.max_age_s)
         if found.outputs is None and rules.serialize and found.answer is not Answer.NOT_ASKED:
@@ -105,20 +96,10 @@ class ResultCache:
         """Nothing is looked up any more."""
         self._reader.close()
 
-    def _find(self, key: str, max_age_s: float | None) -> _Found:
-        kept = self._reader.find(key)
-        if kept is None:
-            return _Found(Answer.ABSENT)
-        if max_age_s is not None and time.time() - kept.created_us / 1e6 > max_age_s:
-            return _Found(Answer.TOO_OLD, kept)
-        try:
-            payload = load_payload(self._home, kept.outputs, kept.outputs_file)
-        except StoreError:
-            # The file went with the run that made it.
-            return _Found(Answer.LOST, kept)
-        return _Found(Answer.HIT, kept, payload or b"")
+    def _find(self, key: str, max_age_s: float | None) -> Found:
+        return find_result(self._reader, self._home, key, max_age_s)
 
-    async def _note(self, action: OpenAction, key: str, found: _Found) -> None:
+    async def _note(self, action: OpenAction, key: str, found: Found) -> None:
         assert action.known is not None
         kept, known = found.kept, action.known
         is_hit = found.outputs is not None
@@ -137,7 +118,7 @@ class ResultCache:
         if not is_hit:
             self._missed[action] = lookup
 
-    async def _wait_or_reserve(self, action: OpenAction, key: str, max_age_s: float | None) -> _Found:
+    async def _wait_or_reserve(self, action: OpenAction, key: str, max_age_s: float | None) -> Found:
         wait_s = _FIRST_WAIT_S
         while True:
             beside = self._computing.get(key)

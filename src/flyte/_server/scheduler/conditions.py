@@ -139,8 +139,13 @@ def question_of(condition: ConditionAction) -> Question:
     """What a condition asks.
 
     Raises:
-        InvalidRequestError: it has no name, or asks for a type that nobody can type.
+        InvalidRequestError: it has no name, asks for a type that nobody can type, or for a call of another server.
     """
+    if condition.HasField("webhook"):
+        raise InvalidRequestError(
+            f"condition {condition.name!r} has a webhook, and this server calls no other: leave out `webhook=`; "
+            "`flyte get condition` lists what waits for an answer."
+        )
     data_type = _TYPES.get(condition.type.simple)
     if not condition.name or not condition.type.HasField("simple") or data_type is None:
         raise InvalidRequestError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -13,8 +15,8 @@ from flyteidl2.task.task_definition_pb2 import TaskSpec
 from google.protobuf.duration_pb2 import Duration
 
 from flyte._engine.attempts import DEFAULT_FIRST_DELAY_S, AttemptRules, Backoff
+from flyte._server.executors.capacity import requested
 from flyte._server.executors.orders import Capacity
-from flyte._server.executors.requests import requested
 
 _ACTOR = "actor"
 
@@ -142,22 +144,37 @@ class KnownSpecs:
 
     def __init__(self) -> None:
         self._known: WeakValueDictionary[bytes, KnownSpec] = WeakValueDictionary()
+        self._wanted: set[bytes] | None = None
+
+    @contextmanager
+    def noting(self) -> Iterator[Set[bytes]]:
+        """The digests of all specs that are known now, or will be asked for until the block ends."""
+        self._wanted = set(self._known)
+        try:
+            yield self._wanted
+        finally:
+            self._wanted = None
 
     def of(self, spec: TaskSpec) -> KnownSpec:
         """The one that equals this spec, which must not be changed any more."""
         data: bytes = spec.SerializeToString(deterministic=True)
         digest = sha256(data).digest()
-        known = self._known.get(digest)
+        known = self._found(digest)
         if known is None:
             known = self._known[digest] = KnownSpec(digest, data, spec)
         return known
 
     def of_bytes(self, digest: bytes, data: bytes) -> KnownSpec:
         """The one that the store has under a digest."""
-        known = self._known.get(digest)
+        known = self._found(digest)
         if known is None:
             known = self._known[digest] = KnownSpec(digest, data, TaskSpec.FromString(data))
         return known
+
+    def _found(self, digest: bytes) -> KnownSpec | None:
+        if self._wanted is not None:
+            self._wanted.add(digest)
+        return self._known.get(digest)
 
 
 def _seconds(duration: Duration) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from flyteidl2.core.literals_pb2 import Literal
@@ -34,6 +34,7 @@ from flyte._server.scheduler.waiting import Waiting
 from flyte._server.scheduling import ChildReport, RunRequest
 from flyte._store.aborts import AbortRequest, AbortWatch
 from flyte._store.leases import LeaseKeeper
+from flyte._store.orphans import delete_specs
 from flyte._store.reader import StoreReader
 from flyte._store.records import ActionKind, ActionRecord, action_id
 from flyte._store.writer import Writer
@@ -127,6 +128,18 @@ class Scheduler:
         self._executor.keep_known(adopted)
         asking, self._asking = self._asking, []
         await asyncio.gather(*asking)
+
+    async def delete_orphaned_specs(self, orphans: Callable[[], Awaitable[Sequence[bytes]]]) -> int:
+        """Specs of tasks that nothing in the store has any more are gone from it; how many that were.
+
+        Args:
+            orphans: Finds them in the store. What is wanted again while it looks, stays.
+        """
+        with self._specs.noting() as wanted:
+            digests = await orphans()
+            unwanted = [each for each in digests if each not in wanted]
+            count = await self._commits.change(delete_specs(unwanted)) if unwanted else 0
+        return count if isinstance(count, int) else 0
 
     async def close(self) -> None:
         """Nothing goes on; what is open stays so in the store, for the next server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -96,7 +97,10 @@ class DataProxyService:
 
         def write() -> str:
             with store_errors(path):
-                if not path.is_file():
+                try:
+                    # It counts as new: what nobody has wanted for long may be deleted.
+                    os.utime(path)
+                except FileNotFoundError:
                     write_atomically(path, data)
             return inputs_hash(request.inputs)
 

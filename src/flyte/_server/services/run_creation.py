@@ -75,6 +75,7 @@ class RunCreation:
         project, domain, name = run_place(request.WhichOneof("id"), request.run_id, request.project_id)
         await require_active_project(self._store, self._places, project, domain)
         asked = await self._asked(request, project, domain)
+        refuse_notifications(asked.run_spec, "run_spec")
         level = SettingsLevel(project, domain)
         settings = await self._store.read(
             lambda reader: effective([found for each in level.above() if (found := find_settings(reader, each))])
@@ -182,6 +183,19 @@ class RunCreation:
             await asyncio.to_thread(write_atomically, path, data)
         ignored = asked.spec.task_template.metadata.cache_ignore_input_vars
         return str(path), inputs_hash(inputs, ignored)
+
+
+def refuse_notifications(run_spec: RunSpec, field: str) -> None:
+    """Nothing, unless a run is to tell somebody of its phases.
+
+    Raises:
+        InvalidRequestError: it is.
+    """
+    if run_spec.notification_rule_name or run_spec.notification_rules.rules:
+        raise InvalidRequestError(
+            f"{field} asks for notifications, which this server sends to nobody: leave out `notifications=`, and "
+            "`flyte get run` or a watch of the run tells what comes of it."
+        )
 
 
 def run_place(kind: str | None, run: RunIdentifier, project: ProjectIdentifier) -> tuple[str, str, str | None]:

@@ -15,6 +15,7 @@ from flyte._server.services.identifiers import TASK_NAME_LENGTH, place_of, task_
 from flyte._server.services.list_requests import Column, Listing, flag, moment
 from flyte._server.services.places import Places
 from flyte._server.services.project_places import require_active_project
+from flyte._server.services.run_creation import refuse_notifications
 from flyte._server.services.store import ServedStore
 from flyte._server.services.triggers import checked_automation, trigger_change
 from flyte._server.services.views import identity, timestamp
@@ -143,6 +144,7 @@ class TaskService:
         given = trigger.spec.WhichOneof("input_wrapper")
         if given is not None:
             getattr(spec, given).CopyFrom(getattr(trigger.spec, given))
+        refuse_notifications(spec.run_spec, f"triggers[{index}].spec.run_spec")
         name = text_of(trigger.name, f"triggers[{index}].name", TASK_NAME_LENGTH)
         automation = checked_automation(trigger.automation_spec, f"triggers[{index}].automation_spec")
         return trigger_change(self._places, TriggerKey(key.project, key.domain, key.name, name), spec, automation, 0)

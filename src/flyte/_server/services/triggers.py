@@ -20,6 +20,7 @@ from flyte._server.services.clock import now_us
 from flyte._server.services.identifiers import TASK_NAME_LENGTH, number_of, place_of, text_of
 from flyte._server.services.list_requests import Column, Listing, flag, moment, number
 from flyte._server.services.places import Places
+from flyte._server.services.run_creation import refuse_notifications
 from flyte._server.services.store import ServedStore
 from flyte._server.services.views import identity, timestamp
 from flyte._store.reader import StoreReader
@@ -86,6 +87,7 @@ class TriggerService:
         automation = checked_automation(request.automation_spec, "automation_spec")
         if not request.HasField("spec"):
             raise InvalidRequestError("spec is missing: expected what the trigger runs.")
+        refuse_notifications(request.spec.run_spec, "spec.run_spec")
         version = text_of(request.spec.task_version, "spec.task_version", TASK_NAME_LENGTH)
         task = TaskKey(key.project, key.domain, key.task_name, version)
         if await self._store.read(lambda reader: find_task(reader, task)) is None:
