@@ -20,6 +20,8 @@ from flyte._server.scheduling import RunRequest, Scheduling
 from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
     address_of,
+    check_variable,
+    folder_of,
     moment_of,
     project_of,
     run_name_of,
@@ -34,7 +36,6 @@ from flyte._store.database import store_errors
 from flyte._store.served_settings import SettingsLevel, find_settings
 from flyte._store.tasks import TaskKey, find_task
 from flyte._store.triggers import TriggerKey, find_trigger
-from flyte.storage._addresses import is_remote, local_path
 from flyte.types._hashing import inputs_hash
 
 INLINE_FOLDER = "inline"
@@ -219,18 +220,10 @@ def checked_run_spec(spec: RunSpec) -> RunSpec:
         InvalidRequestError: a folder that it names is relative, of which each process has its own idea, or leads to the
             one above; or a variable can be that of no process.
     """
-    for address, field in (
-        (spec.run_base_dir, "run_spec.run_base_dir"),
-        (spec.raw_data_storage.raw_data_prefix, "run_spec.raw_data_storage.raw_data_prefix"),
-    ):
-        address_of(address, field, may_be_empty=True)
-        if address and not (is_remote(address) or local_path(address).is_absolute()):
-            raise InvalidRequestError(f"{field} is {address!r}: expected an absolute path or a URL.")
+    folder_of(spec.run_base_dir, "run_spec.run_base_dir")
+    folder_of(spec.raw_data_storage.raw_data_prefix, "run_spec.raw_data_storage.raw_data_prefix")
     for pair in spec.envs.values:
-        if not pair.key or "=" in pair.key or "\0" in pair.key + pair.value:
-            raise InvalidRequestError(
-                f"run_spec.envs has a variable {pair.key[:60]!r}: expected a name without '=', and no zero character."
-            )
+        check_variable(pair.key, pair.value, "run_spec.envs")
     return spec
 
 
