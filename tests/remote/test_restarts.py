@@ -12,7 +12,7 @@ from connectrpc.errors import ConnectError
 import flyte
 from conformance.peer import Peer
 from flyte._rpc import retries
-from flyte.errors import UnionRpcError
+from flyte.errors import RunAlreadyExistsError, UnionRpcError
 from tests.remote.programs import double
 
 
@@ -83,6 +83,14 @@ def test_a_run_is_created_once_though_its_answer_was_lost(peer: Peer, name: str 
     run = flyte.with_runcontext(name=name).run(double, x=3)
     assert list(peer.runs) == [run.name]
     assert len(peer.requests("CreateRun")) == 2
+
+
+def test_an_earlier_run_of_that_name_is_not_taken_for_the_one_whose_answer_was_lost(peer: Peer) -> None:
+    flyte.with_runcontext(name="once").run(double, x=3)
+    peer.runs["once"].actions["a0"].status.start_time.FromSeconds(int(time.time()) - 3600)
+    peer.drops["CreateRun"] = 1
+    with pytest.raises(RunAlreadyExistsError, match="'once'"):
+        flyte.with_runcontext(name="once").run(double, x=4)
 
 
 def test_a_run_is_created_once_where_the_server_says_later_after_it_has_it(peer: Peer) -> None:

@@ -158,6 +158,21 @@ def test_init_from_api_key_takes_the_endpoint_of_the_configuration(peer: Peer, m
     assert peer.recorded[-1].headers["authorization"] == "Bearer t"
 
 
+def test_init_from_api_key_is_set_up_as_the_rest_of_the_configuration_says(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        f"admin:\n  endpoint: {peer.endpoint}\n  insecure: true\n  insecureSkipVerify: true\n"
+        "  proxyCommand: [echo, of-the-proxy]\n"
+    )
+    monkeypatch.setenv("FLYTECTL_CONFIG", str(file))
+    flyte.init_from_api_key("t")
+    flyte.remote.User.get()
+    headers = peer.recorded[-1].headers
+    assert (headers["authorization"], headers["proxy-authorization"]) == ("Bearer t", "Bearer of-the-proxy")
+
+
 def test_an_unavailable_server_is_asked_again(peer: Peer) -> None:
     peer.faults["UserInfo"] = [ConnectError(Code.UNAVAILABLE, "later"), ConnectError(Code.UNAVAILABLE, "later")]
     assert flyte.remote.User.get().subject() == "ada"

@@ -336,6 +336,8 @@ class _InitFromApiKey:
                 "an API key is a token and names no control plane: set admin.endpoint in the configuration or "
                 "FLYTE_ADMIN_ENDPOINT, or use flyte.init(endpoint=..., api_key=...).",
             )
+        # What is configured for TLS matters only with it, as in `init_from_config`.
+        platform, is_tls = config.platform, not config.platform.insecure
         init(
             org=config.task.org,
             project=project or config.task.project,
@@ -345,8 +347,9 @@ class _InitFromApiKey:
             endpoint=config.platform.endpoint,
             insecure=config.platform.insecure,
             api_key=token,
-            insecure_skip_verify=insecure_skip_verify or config.platform.insecure_skip_verify,
-            ca_cert_file_path=ca_cert_file_path or config.platform.ca_cert_file_path,
+            insecure_skip_verify=insecure_skip_verify or (is_tls and platform.insecure_skip_verify),
+            ca_cert_file_path=ca_cert_file_path or (platform.ca_cert_file_path if is_tls else None),
+            proxy_command=list(platform.proxy_command or ()),
             rpc_retries=config.platform.rpc_retries,
             http_proxy_url=config.platform.http_proxy_url,
             storage=storage,

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from flyte.types._codec import InterfaceCodec
 
 
+_CLOCKS_DIFFER_S = 300.0
+"""So far apart the clocks of this machine and of the control plane's may be."""
+
+
 @dataclass(frozen=True)
 class DryRun:
     """What a run would have been: nothing was sent.
@@ -213,6 +217,7 @@ async def upload_inputs(
 
 async def _create(session: Session, request: CreateRunRequest) -> RunMessage:
     deadline = time.monotonic() + PATIENCE_S
+    asked_at_s = time.time()
     name = request.run_id.name
     may_be_there = False
     retry_no = 0
@@ -220,8 +225,12 @@ async def _create(session: Session, request: CreateRunRequest) -> RunMessage:
         try:
             return (await session.runs.create_run(request)).run
         except UnionRpcError as error:
-            if error.code == ALREADY_EXISTS and may_be_there:
-                return await _existing(session, request.run_id)
+            if (
+                error.code == ALREADY_EXISTS
+                and may_be_there
+                and (made := await _made_since(session, request.run_id, asked_at_s)) is not None
+            ):
+                return made
             if error.code == ALREADY_EXISTS:
                 raise RunAlreadyExistsError(
                     f"the control plane has a run {name!r} already: choose another name, or leave it out. ({error})"
@@ -234,9 +243,12 @@ async def _create(session: Session, request: CreateRunRequest) -> RunMessage:
         retry_no += 1
 
 
-async def _existing(session: Session, identifier: RunIdentifier) -> RunMessage:
+async def _made_since(session: Session, identifier: RunIdentifier, asked_at_s: float) -> RunMessage | None:
+    """The run that an unanswered request has made; None where one of that name was there long before."""
     details = (await session.runs.get_run_details(GetRunDetailsRequest(run_id=identifier))).details
     action = details.action
+    if action.status.HasField("start_time") and action.status.start_time.ToSeconds() < asked_at_s - _CLOCKS_DIFFER_S:
+        return None
     return RunMessage(action=Action(id=action.id, metadata=action.metadata, status=action.status))
 
 

@@ -108,9 +108,12 @@ def peer_of(scope: Scope) -> str:
 def is_of_this_machine(scope: Scope) -> bool:
     """Whether a request comes from this machine by its own address."""
     try:
-        return ipaddress.ip_address(peer_of(scope)).is_loopback
+        address = ipaddress.ip_address(peer_of(scope))
     except ValueError:
         return False
+    # So a socket for both kinds of addresses shows one of IPv4.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def base_url_of(scope: Scope) -> str:

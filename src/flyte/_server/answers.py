@@ -23,6 +23,9 @@ _STATUS = {
 }
 _END_OF_STREAM = 0b10
 
+ENVELOPE_BYTES = 5
+"""Flags and size before each message of a stream."""
+
 Header = tuple[bytes, bytes]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -17,7 +18,7 @@ from connectrpc.errors import ConnectError
 from connectrpc.server import ConnectASGIApplication
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flyte._server.answers import refuse_call
+from flyte._server.answers import ENVELOPE_BYTES, refuse_call
 from flyte._server.codes import Context, connect_error
 from flyte._server.metrics import Metrics
 from flyte._server.refusals import RefusedError
@@ -106,6 +107,10 @@ class Calls:
             refusal = _of_unread(error)
             self._metrics.count_call(call.service, call.method, refusal.code.value, None)
             await refuse_call(scope, send, refusal.code, refusal.message)
+            return
+        if (text := _of_decoder(held)) is not None:
+            self._metrics.count_call(call.service, call.method, Code.INVALID_ARGUMENT.value, None)
+            await refuse_call(scope, send, Code.INVALID_ARGUMENT, f"the request cannot be read: {text}")
             return
         for message in held:
             await send(message)
@@ -207,6 +212,16 @@ class _Gzip:
         if not unpacking.eof:
             raise ConnectError(Code.INVALID_ARGUMENT, "the request is packed with gzip, and cut short.")
         return unpacked
+
+
+def _of_decoder(held: list[Message]) -> str | None:
+    """What the end of a stream says that never began, where that blames the server: clients would ask again."""
+    body = b"".join(message.get("body", b"") for message in held)
+    try:
+        error = json.loads(body[ENVELOPE_BYTES:])["error"]
+        return str(error["message"]) if error["code"] == Code.INTERNAL.value else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _of_unread(error: Exception) -> ConnectError:

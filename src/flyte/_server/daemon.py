@@ -16,6 +16,7 @@ from typing import Any
 
 from flyte._server.instances import LOG_FILE, Instance, running_instance
 from flyte._server.settings import LEAVE_SIGNAL, ServerSettings
+from flyte._store.database import HOME_MODE
 from flyte.errors import BaseRuntimeError, RuntimeSystemError
 
 _START_LIMIT_S = 60.0
@@ -32,7 +33,7 @@ def start_detached(settings: ServerSettings) -> Instance:
         RuntimeSystemError: code `ServerFailed`; it ended before it was ready, or took too long. What it logged last is
             in the text.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
     log_file = settings.home / LOG_FILE
     reading, writing = os.pipe()
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flyte._atomic import write_atomically
-from flyte._store.database import store_errors
+from flyte._store.database import HOME_MODE, store_errors
 from flyte._store.owners import is_alive, this_process
 from flyte._store.records import Owner
 from flyte.errors import RuntimeUserError
@@ -58,7 +58,7 @@ def only_server(home: Path) -> Iterator[None]:
     """
     path = home / _LOCK_FILE
     with store_errors(path):
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:

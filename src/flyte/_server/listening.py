@@ -11,6 +11,8 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from flyte._server.heads import BoundedHeads
+
 _KEEP_ALIVE_S = 75
 _LAST_ANSWERS_S = 5
 
@@ -24,6 +26,7 @@ class Listener(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=BoundedHeads,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -16,6 +16,10 @@ _FILES = 3
 _ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
+_CONTROLS = {number: repr(chr(number))[1:-1] for number in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+"""What is no text: requests name things, and none of them is to look like a line of its own."""
+
+
 class JsonRecords(logging.Formatter):
     """Each record is one line of JSON, with whatever else it was given."""
 
@@ -40,7 +44,8 @@ class TextRecords(logging.Formatter):
         """The line, and below it the traceback where there is one."""
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         more = "".join(f" {name}={value}" for name, value in vars(record).items() if name not in _ATTRIBUTES)
-        text = f"{time} {record.levelname.lower()} {record.name}: {record.getMessage()}{more}"
+        said = f"{record.getMessage()}{more}".translate(_CONTROLS)
+        text = f"{time} {record.levelname.lower()} {record.name}: {said}"
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         return text
@@ -68,4 +73,4 @@ def set_up_server_log(log_format: str, file: Path | None) -> None:
     if not os.environ.get("LOG_LEVEL") and ours.level > logging.INFO:
         ours.setLevel(logging.INFO)
     # It says what this process says itself, and in its own words.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

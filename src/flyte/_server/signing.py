@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode
 
 from flyte._atomic import sync_folder
+from flyte._store.database import HOME_MODE
 
 KEY_FILE = "link.key"
 _KEY_BYTES = 32
@@ -30,7 +31,7 @@ def private_file(path: Path, content: bytes) -> None:
     Raises:
         FileExistsError: there is one already.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -38,11 +39,33 @@ def private_file(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def kept_secret(path: Path, fresh: bytes) -> bytes:
+    """What a file holds that only its owner may read: `fresh`, where there was none, or only the beginning of one.
+
+    A file that was cut short is no secret: an empty key signs what anybody can sign.
+    """
+    is_there = path.exists()
+    if not is_there or path.stat().st_size < len(fresh):
+        made = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        private_file(made, fresh)
+        try:
+            if is_there:
+                made.replace(path)
+            else:
+                # Whoever is first makes it whole.
+                with suppress(FileExistsError):
+                    os.link(made, path)
+        finally:
+            made.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    return path.read_bytes()
+
+
 class LinkSigner:
     """Signs and checks the links of one home, by a key that is kept in it, so that links outlive a restart."""
 
     def __init__(self, home: Path) -> None:
-        self._key = _load_key(home / KEY_FILE)
+        self._key = kept_secret(home / KEY_FILE, secrets.token_bytes(_KEY_BYTES))
 
     def sign(self, method: str, path: str, expires_at_s: int, limits: Mapping[str, str] | None = None) -> str:
         """The path and query of a link.
@@ -84,17 +107,3 @@ class LinkSigner:
     def _signature(self, method: str, path: str, fields: Mapping[str, str]) -> str:
         signed = "\n".join((method, quote(path), urlencode(sorted(fields.items()))))
         return hmac.new(self._key, signed.encode(), sha256).hexdigest()
-
-
-def _load_key(path: Path) -> bytes:
-    # Whoever is first makes it whole: a file of that name that is empty could not be told from one that will not be.
-    if not path.exists():
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-        private_file(fresh, secrets.token_bytes(_KEY_BYTES))
-        try:
-            with suppress(FileExistsError):
-                os.link(fresh, path)
-        finally:
-            fresh.unlink()
-        sync_folder(path.parent)
-    return path.read_bytes()

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from flyte._server.signing import private_file
+from flyte._server.signing import kept_secret
 
 TOKEN_FILE = "task.token"
 
 
 def task_token(home: Path) -> str:
     """The token of a home's attempts. It outlives the server, as attempts do."""
-    path = home / TOKEN_FILE
-    with suppress(FileExistsError):
-        private_file(path, f"flyte_task_{secrets.token_urlsafe(32)}".encode())
-    return path.read_text(encoding="ascii")
+    return kept_secret(home / TOKEN_FILE, f"flyte_task_{secrets.token_urlsafe(32)}".encode()).decode("ascii")
 
 
 def token_variables(home: Path) -> Mapping[str, str]:

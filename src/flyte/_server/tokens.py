@@ -16,7 +16,7 @@ from pathlib import Path
 from flyte._atomic import placed_whole, sync_folder
 from flyte._locks import locked
 from flyte._server.signing import private_file
-from flyte._store.database import store_errors
+from flyte._store.database import HOME_MODE, store_errors
 from flyte.errors import RuntimeUserError
 
 TOKENS_FILE = "tokens.json"
@@ -60,6 +60,8 @@ class TokenStore:
                 "letter or a digit.",
             )
         token = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+        with store_errors(self._path):
+            self._path.parent.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
         with store_errors(self._path), locked(self._lock):
             there = self.list()
             if any(each.name == name for each in there):

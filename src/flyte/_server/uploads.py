@@ -29,6 +29,9 @@ LARGEST_LINK_S = 24 * 3600
 _DEFAULT_LINK_S = 15 * 60
 _BATCH_BYTES = 1 << 20
 _MD5_BYTES = 16
+_BY_CONTENT = re.compile(r"[a-z2-7]{26}|inputs-[0-9a-f]{64}|inline")
+"""Folders whose name says what is in them, or that the server fills itself."""
+
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.\d+\.tmp")
 """As `placed_whole` names its temporary files."""
 
@@ -150,7 +153,13 @@ class Uploads:
             )
         name = checked_segments(wanted.filename or "data", "filename")
         if wanted.filename_root:
-            return (*scope, *checked_segments(wanted.filename_root, "filename_root"), *name)
+            root = checked_segments(wanted.filename_root, "filename_root")
+            if _BY_CONTENT.fullmatch(root[0]):
+                raise InvalidRequestError(
+                    f"filename_root begins with {root[0]!r}, the name of a folder for what was sent without one, which "
+                    "nothing takes the place of: choose another name."
+                )
+            return (*scope, *root, *name)
         key = wanted.content_md5 or secrets.token_bytes(_MD5_BYTES)
         return (*scope, b32encode(key).decode().rstrip("=").lower(), *name)
 

@@ -67,6 +67,10 @@ def _explain(error: Exception, path: Path) -> str:
     return f"store {path}: {text}; {advice}"
 
 
+HOME_MODE = 0o700
+"""Of a home folder that is made: what runs got, gave and printed is for nobody else on the machine."""
+
+
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection to the store at `path`, created and migrated to this release's version where it is not yet.
 
@@ -75,7 +79,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         StoreError: the file cannot be opened, is damaged, or is no database.
     """
     with store_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=HOME_MODE, parents=True, exist_ok=True)
         connection = sqlite3.connect(
             path, timeout=_BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
         )

@@ -102,6 +102,10 @@ def test_another_machine_needs_a_token(flyte_home: Path) -> None:
             access.admit(_scope(peer))
         assert refused.value.code == Code.UNAUTHENTICATED
         assert access.admit(_scope(peer, authorization=f"Bearer {token}")).subject == "ada"
+    with pytest.raises(AccessRefusedError):
+        access.admit(_scope("::ffff:10.0.0.7"))
+    # As a socket of all addresses shows a caller of this machine.
+    assert access.admit(_scope("::ffff:127.0.0.1")).subject == "me"
     assert access.admit(_scope("::1")).subject == access.admit(_scope("127.0.0.9")).subject == "me"
 
 

@@ -153,11 +153,24 @@ async def test_a_garbled_stream_ends_with_a_declared_error(
     answer = await server.http.post(WATCH, headers=STREAM, content=body)
     end = stream_end(answer.content)
     if answer.status_code == 200 and "error" in end:
-        assert end["error"]["code"] in ("invalid_argument", "unimplemented", "internal")
+        assert end["error"]["code"] in ("invalid_argument", "unimplemented")
     else:
         # An empty message, packed or not, is a request that asks for nothing in particular.
         assert body == envelope(b"", 1)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("packing", [{}, {"connect-content-encoding": "zstd"}, {"connect-content-encoding": "x"}])
+async def test_a_stream_that_is_packed_as_nobody_can_unpack_is_no_fault_of_the_server(
+    serve: Serve, packing: dict[str, str]
+) -> None:
+    runs = Runs()
+    server = await serve((RunServiceASGIApplication, runs))
+    answer = await server.http.post(WATCH, headers={**STREAM, **packing}, content=envelope(b"packed", 1))
+    error = stream_end(answer.content)["error"]
+    # Clients repeat calls that end with `internal`.
+    assert (error["code"], "compress" in error["message"]) == ("invalid_argument", True)
+    assert 'code="invalid_argument"' in (await server.http.get("/metrics")).text
 
 
 async def test_a_request_that_is_too_large_is_refused_packed_or_not(serve: Serve) -> None:

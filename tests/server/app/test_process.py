@@ -88,6 +88,18 @@ def test_a_server_says_where_it_is_while_it_runs(start: Start, flyte_home: Path)
     assert stop_server(flyte_home, 10) is None
 
 
+def test_a_home_that_is_made_is_for_nobody_else(tmp_path: Path) -> None:
+    for home in (tmp_path / "new", tmp_path / "tokens", tmp_path / "store"):
+        if home.name == "tokens":
+            TokenStore(home).create("ada")
+        elif home.name == "store":
+            connect(home / DATABASE_FILE).close()
+        else:
+            start_detached(ServerSettings(home=home, port=0))
+            stop_server(home, 30)
+        assert home.stat().st_mode & 0o777 == 0o700, home
+
+
 def test_a_home_has_one_server(start: Start, flyte_home: Path) -> None:
     instance = start()
     code, text = refused(start)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import stat
 import time
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,6 +52,17 @@ def test_a_link_is_good_for_one_method_one_path_and_what_it_says(signer: LinkSig
     ):
         with pytest.raises(LinkRefusedError, match="signature"):
             signer.check(method, path, changed)
+
+
+def test_a_key_that_was_cut_short_signs_nothing(flyte_home: Path) -> None:
+    path, expires = "/upload/x", int(time.time()) + 60
+    LinkSigner(flyte_home)
+    (flyte_home / KEY_FILE).write_bytes(b"")
+    by_anybody = hmac.new(b"", f"PUT\n{path}\nexpires={expires}".encode(), sha256).hexdigest()
+    signer = LinkSigner(flyte_home)
+    with pytest.raises(LinkRefusedError, match="signature"):
+        signer.check("PUT", path, f"expires={expires}&signature={by_anybody}")
+    assert len((flyte_home / KEY_FILE).read_bytes()) == 32
 
 
 def test_a_link_ends(signer: LinkSigner) -> None:

@@ -66,3 +66,16 @@ def test_the_token_of_attempts_outlives_the_server_and_is_private(flyte_home: Pa
     token = task_token(flyte_home)
     assert task_token(flyte_home) == token
     assert stat.S_IMODE((flyte_home / TOKEN_FILE).stat().st_mode) == 0o600
+
+
+def test_a_token_of_attempts_that_was_cut_short_lets_nobody_in(flyte_home: Path) -> None:
+    flyte_home.mkdir(exist_ok=True)
+    for left in ("", "flyte_task_"):
+        file = flyte_home / TOKEN_FILE
+        file.unlink(missing_ok=True)
+        # As a server leaves it that is killed while it makes the file.
+        file.write_text(left)
+        token = task_token(flyte_home)
+        assert len(token) > 50
+        assert task_token(flyte_home) == token
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -64,6 +64,17 @@ async def test_files_of_a_folder_are_together_below_its_root(serve: Serve) -> No
     assert files_of(server.home) == ["p/development/root1/a.txt", "p/development/root1/deep/b.txt"]
 
 
+async def test_no_root_is_the_folder_of_what_is_kept_by_its_content(serve: Serve) -> None:
+    server = await serve()
+    bundle = server.uploads.link(wanted(content_md5=md5(DATA).digest()))
+    assert (await server.http.put(bundle.link, content=DATA)).status_code == 200
+    inputs = server.uploads.content_place("p", "development", f"inputs-{'0f' * 32}", "inputs.pb")
+    for path in (bundle.path, inputs, server.home / "uploads" / "p" / "development" / "inline" / "x" / "inputs.pb"):
+        root, _, name = str(path.relative_to(server.home / "uploads" / "p" / "development")).rpartition("/")
+        with pytest.raises(InvalidRequestError, match="filename_root"):
+            server.uploads.link(wanted(filename=name, filename_root=root, content_md5=md5(b"other").digest()))
+
+
 async def test_a_file_of_many_pieces_of_unknown_length_is_whole(serve: Serve) -> None:
     server = await serve(max_upload_bytes=8 << 20)
     piece = os.urandom(100_000)

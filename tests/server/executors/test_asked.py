@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from dataclasses import replace
@@ -36,6 +37,7 @@ from flyte._server.executors.official import ensure_official
 from flyte._server.executors.orders import AttemptOrder, Capacity
 from flyte._server.executors.outcomes import outcome
 from flyte._server.executors.refused import UnrunnableError
+from flyte._server.refusals import InvalidRequestError
 from flyte.errors import ImageBuildError
 from flyte.models import ActionID
 from tests.server.executors.served import STARTED
@@ -76,8 +78,22 @@ def test_what_a_task_takes_is_its_requests_else_its_limits_else_a_little() -> No
     assert requested(spec_with(asked)) == Capacity(1500, 2 << 30, 1)
     assert requested(spec_with({}, {Resources.CPU: "2", Resources.MEMORY: "1G"})) == Capacity(2000, 10**9, 0)
     assert requested(spec_with({Resources.CPU: "0.0001"})).cpu_millis == 1
-    assert requested(spec_with({Resources.CPU: "many"})).cpu_millis == DEFAULT_CPU_MILLIS
     assert requested(TaskSpec()) == Capacity(0, 0, 0)
+
+
+@pytest.mark.parametrize("quantity", ["many", "-5", "nan", "inf", "1e999999999", "9" * 400, "1e9999999999999999999"])
+@pytest.mark.parametrize("name", [Resources.CPU, Resources.MEMORY, Resources.GPU])
+def test_a_quantity_that_no_machine_has_is_refused(name: int, quantity: str) -> None:
+    for spec in (spec_with({name: quantity}), spec_with({}, {name: quantity})):
+        with pytest.raises(InvalidRequestError, match="the task's resources"):
+            requested(spec)
+
+
+def test_a_pod_that_is_none_is_refused() -> None:
+    spec = TaskSpec()
+    spec.task_template.k8s_pod.pod_spec["containers"] = 7
+    with pytest.raises(UnrunnableError, match="none of Kubernetes"):
+        process_of(spec)
 
 
 def test_a_limit_is_bytes_or_a_refusal() -> None:
@@ -211,6 +227,16 @@ async def test_an_error_document_comes_first_then_the_exit_code_then_outputs(tmp
     damaged = (await outcome(order, 0)).failure
     assert damaged is not None
     assert damaged.code == "ErrorUnreadable"
+
+
+async def test_a_pipe_that_a_task_leaves_keeps_nobody_waiting(tmp_path: Path) -> None:
+    for name in ("outputs.pb", "error.pb"):
+        os.mkfifo(tmp_path / name)
+        # It would wait in this very thread, so that no timeout could end it.
+        told = (await asyncio.to_thread(asyncio.run, outcome(order_of(TaskSpec(), tmp_path), 0))).failure
+        assert told is not None
+        assert (told.code, "is no file" in told.message) == ("OutputsUnreadable", True)
+        (tmp_path / name).unlink()
 
 
 async def test_an_interpreter_is_found_by_a_pattern(tmp_path: Path) -> None:

@@ -174,8 +174,8 @@ class Plane:
         external: bool = False,
     ) -> RunRequest:
         """The request for a run."""
-        folder = self.home / "inputs"
-        folder.mkdir(exist_ok=True)
+        folder = self.home / "uploads" / "inputs"
+        folder.mkdir(parents=True, exist_ok=True)
         inputs = folder / "inputs.pb"
         inputs.write_bytes(Inputs().SerializeToString())
         task = task or spec("env.root")

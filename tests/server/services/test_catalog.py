@@ -404,6 +404,23 @@ async def test_setting_that_would_be_ignored_is_refused(tmp_path: Path) -> None:
             await (await server.settings()).create_settings(request)
 
 
+@pytest.mark.parametrize("name", ["run.run_base_dir", "storage.raw_data_path", "environment_variables"])
+async def test_setting_with_which_no_run_could_be_made_is_refused(tmp_path: Path, name: str) -> None:
+    given = Settings()
+    if name == "environment_variables":
+        entries = StringMap(entries={"A=B": "x"})
+        given.environment_variables.CopyFrom(StringMapSetting(state=SETTING_STATE_VALUE, map_value=entries))
+    else:
+        section, _, field = name.partition(".")
+        leaf = StringSetting(state=SETTING_STATE_VALUE, string_value="relative/x")
+        getattr(getattr(given, section), field).CopyFrom(leaf)
+    async with served(tmp_path) as server:
+        request = settings.CreateSettingsRequest(key=SettingsKey(), settings=given)
+        with pytest.raises(ConnectError, match=name) as refused:
+            await (await server.settings()).create_settings(request)
+        assert refused.value.code is Code.INVALID_ARGUMENT
+
+
 async def test_image_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         request = GetImageRequest(id=ImageIdentifier(name="flyte:0123456789"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from flyteidl2.task.task_definition_pb2 import TaskSpec
 from flyteidl2.workflow import run_service_pb2 as m
 from flyteidl2.workflow.run_definition_pb2 import ConditionAction, ErrorInfo
 
+from flyte._server.refusals import InvalidRequestError
 from flyte._store.conditions import Question, open_condition
 from flyte._store.records import action_id as stored_action_id
 from flyte._store.writer import Change, in_order, record_actions
@@ -234,6 +237,38 @@ async def test_addresses_are_those_of_the_files(tmp_path: Path) -> None:
         assert response.outputs_uri == f"{attempt.order.outputs_path}/outputs.pb"
 
 
+@pytest.mark.parametrize("address", ["runs/x", "{home}/../x", "/tmp/\0x", "~/x", "file://x"])
+async def test_a_folder_of_a_run_is_absolute(tmp_path: Path, address: str) -> None:
+    async with served(tmp_path) as server:
+        for field in ("run_base_dir", "raw_data_prefix"):
+            run_spec = RunSpec()
+            owner: Any = run_spec if field == "run_base_dir" else run_spec.raw_data_storage
+            setattr(owner, field, address.format(home=tmp_path))
+            request = m.CreateRunRequest(run_id=run_id(), task_spec=spec("env.root"), run_spec=run_spec)
+            error = await refusal_of(server, request)
+            assert (error.code, field in error.message) == (Code.INVALID_ARGUMENT, True)
+
+
+@pytest.mark.parametrize(("key", "value"), [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")])
+async def test_a_variable_of_no_process_is_refused(tmp_path: Path, key: str, value: str) -> None:
+    async with served(tmp_path) as server:
+        request = m.CreateRunRequest(run_id=run_id(), task_spec=spec("env.root"))
+        request.run_spec.envs.values.add(key=key, value=value)
+        error = await refusal_of(server, request)
+        assert (error.code, "run_spec.envs" in error.message) == (Code.INVALID_ARGUMENT, True)
+
+
+async def test_what_a_task_cannot_ask_for_is_refused_when_it_is_called(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        task = spec("env.root")
+        task.task_template.container.resources.requests.add(name=1, value="-5")
+        error = await refusal_of(server, m.CreateRunRequest(run_id=run_id(), task_spec=task))
+        assert (error.code, "'-5'" in error.message) == (Code.INVALID_ARGUMENT, True)
+        await server.plane.run()
+        with pytest.raises(InvalidRequestError, match="'-5'"):
+            await server.plane.call("child", task)
+
+
 async def test_inputs_outside_of_the_home_are_not_read(tmp_path: Path) -> None:
     outside = tmp_path / "outside.pb"
     outside.write_bytes(Inputs(literals=[NamedLiteral(name="x", value=number(1))]).SerializeToString())
@@ -248,11 +283,69 @@ async def test_inputs_outside_of_the_home_are_not_read(tmp_path: Path) -> None:
         assert refused.value.code is Code.FAILED_PRECONDITION
 
 
+@pytest.mark.parametrize(
+    ("address", "base"),
+    [
+        ("{home}/link.key", ""),
+        ("file://{home}/link.key", ""),
+        ("{home}/link.key", "{home}"),
+        ("{home}/../outside.pb", "/"),
+        ("{home}/runs/pipe", ""),
+        ("/dev/zero", "/"),
+        ("http://localhost:1/inputs.pb", ""),
+        ("zip://inputs.pb::{home}/../outside.zip", ""),
+    ],
+)
+async def test_an_address_of_inputs_gives_nobody_what_is_there(tmp_path: Path, address: str, base: str) -> None:
+    home = tmp_path / "home"
+    inputs = Inputs(literals=[NamedLiteral(name="x", value=number(1))]).SerializeToString()
+    async with served(home) as server:
+        (home / "runs").mkdir(exist_ok=True)
+        os.mkfifo(home / "runs" / "pipe")
+        for path in (home / "link.key", tmp_path / "outside.pb"):
+            path.write_bytes(inputs)
+        with zipfile.ZipFile(tmp_path / "outside.zip", "w") as archive:
+            archive.writestr("inputs.pb", inputs)
+        runs = await server.runs()
+        # `..` is refused when the run is made.
+        uri = address.format(home=home).replace(f"{home}/..", str(tmp_path))
+        task = spec("env.root")
+        request = m.CreateRunRequest(
+            run_id=run_id(), task_spec=task, offloaded_input_data=OffloadedInputData(uri=uri, inputs_hash="h")
+        )
+        request.run_spec.run_base_dir = base.format(home=home)
+        await runs.create_run(request)
+        with pytest.raises(ConnectError, match="so it is not read") as refused:
+            await asyncio.wait_for(runs.get_action_data(m.GetActionDataRequest(action_id=action_id())), 5)
+        assert refused.value.code is Code.FAILED_PRECONDITION
+        # The key of its cache is made of its inputs, which says something of them, too.
+        request.run_id.name = "cached"
+        request.task_spec.task_template.metadata.discoverable = True
+        request.offloaded_input_data.ClearField("inputs_hash")
+        with pytest.raises(ConnectError, match="so it is not read") as refused:
+            await asyncio.wait_for(runs.create_run(request), 5)
+        assert refused.value.code is Code.INVALID_ARGUMENT
+
+
+async def test_data_in_a_folder_that_the_run_was_given_is_read(tmp_path: Path) -> None:
+    handed = tmp_path / "shared" / "a0" / "inputs.pb"
+    handed.parent.mkdir(parents=True)
+    handed.write_bytes(Inputs(literals=[NamedLiteral(name="x", value=number(1))]).SerializeToString())
+    async with served(tmp_path / "home") as server:
+        runs = await server.runs()
+        data = OffloadedInputData(uri=str(handed), inputs_hash="h")
+        request = m.CreateRunRequest(run_id=run_id(), task_spec=spec("env.root"), offloaded_input_data=data)
+        request.run_spec.run_base_dir = str(tmp_path / "shared")
+        await runs.create_run(request)
+        answer = await runs.get_action_data(m.GetActionDataRequest(action_id=action_id()))
+        assert answer.inputs.literals[0].value == number(1)
+
+
 async def test_outputs_that_are_gone_are_not_found(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         name = await server.plane.run()
         run, actions = server.plane.stored(name)
-        (tmp_path / "inputs" / "inputs.pb").unlink()
+        (tmp_path / "uploads" / "inputs" / "inputs.pb").unlink()
         with pytest.raises(ConnectError) as refused:
             await (await server.runs()).get_action_data(m.GetActionDataRequest(action_id=action_id()))
         assert refused.value.code is Code.NOT_FOUND

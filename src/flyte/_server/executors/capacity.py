@@ -14,12 +14,16 @@ from flyte._authoring.quantities import parse_bytes, parse_cores
 from flyte._server.executors.containers import TaskProcess, process_of
 from flyte._server.executors.orders import Capacity
 from flyte._server.executors.refused import UnrunnableError
+from flyte._server.refusals import InvalidRequestError
 
 DEFAULT_CPU_MILLIS = 100
 """Of a task that asks for no processor: ten of them wait for their input and output on one."""
 
 DEFAULT_MEMORY_BYTES = 64 << 20
 """Of a task that asks for no memory: about what a forked process with small data has for itself."""
+
+_LARGEST = 2**62
+"""More of anything is in no machine; a number such as `1e999999999` must not be written out to learn that."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -43,7 +47,8 @@ def machine_capacity(cgroup: Path = _CGROUP) -> Capacity:
 def requested(spec: TaskSpec) -> Capacity:
     """What one attempt at a task takes of the capacity: its requests, else its limits, else a little.
 
-    A quantity that cannot be understood counts as not said: running the attempt tells of it.
+    Raises:
+        InvalidRequestError: a quantity cannot be understood, or is negative: that would make the machine larger.
     """
     try:
         process = process_of(spec)
@@ -74,9 +79,13 @@ def _quantity(process: TaskProcess, name: str) -> Decimal | None:
     text = process.requests.get(name) or process.limits.get(name)
     if not text:
         return None
-    with suppress(ValueError):
-        return (parse_bytes if name == "memory" else parse_cores)(name, text)
-    return None
+    try:
+        found = (parse_bytes if name == "memory" else parse_cores)(name, text)
+        if found > _LARGEST:
+            raise ValueError(f"{name} is {text[:60]!r}, more than any machine has")
+    except (ValueError, ArithmeticError) as error:
+        raise InvalidRequestError(f"the task's resources: {str(error) or f'{name} is {text[:60]!r}'}.") from None
+    return found
 
 
 def _usable_processors() -> int:

@@ -46,7 +46,12 @@ def process_of(spec: TaskSpec) -> TaskProcess:
     if template.HasField("container"):
         return _of_container(template.container)
     if template.HasField("k8s_pod"):
-        return _of_pod(template.k8s_pod, template.config.get(_PRIMARY, ""), template.id.name)
+        try:
+            return _of_pod(template.k8s_pod, template.config.get(_PRIMARY, ""), template.id.name)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UnrunnableError(
+                NO_CONTAINERS, f"task {template.id.name!r}: its pod_spec is none of Kubernetes ({error})."
+            ) from None
     raise UnrunnableError(
         NO_CONTAINERS,
         f"task {template.id.name!r} of type {template.type!r} has neither a container nor a pod: this server runs "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 
 from flyteidl2.core.execution_pb2 import ContainerError, ErrorDocument, ExecutionError
 from flyteidl2.task.task_definition_pb2 import TaskSpec
@@ -113,7 +114,11 @@ async def _read(order: AttemptOrder, name: str) -> bytes | None:
     # A file that was written a moment ago is in memory: a thread would take longer than reading it.
     path = local_path(address)
     try:
-        with open(path, "rb", buffering=0) as file:
+        # Whatever a task leaves there: whoever waits for a pipe would keep all others waiting.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StorageError(address, f"{os.fspath(path)} is no file.")
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from flyteidl2.task.common_pb2 import Inputs
 from flyteidl2.task.run_pb2 import CACHE_LOOKUP_SCOPE_PROJECT_DOMAIN
+from google.protobuf.message import DecodeError
 
+from flyte._server.data_addresses import read_data
+from flyte._server.refusals import RefusedError
 from flyte._server.scheduler.commits import Commits
 from flyte._server.scheduler.states import OpenAction
 from flyte._store.cache import (
@@ -25,8 +28,6 @@ from flyte._store.cache import (
 )
 from flyte._store.kept_results import NOT_ASKED, Found, find_result
 from flyte._store.records import CacheStatus
-from flyte._worker.files import load_inputs
-from flyte.errors import BaseRuntimeError
 from flyte.types._hashing import inputs_hash
 
 _FIRST_WAIT_S = 0.01
@@ -118,7 +119,7 @@ class ResultCache:
         assert action.known is not None
         kept, known = found.kept, action.known
         is_hit = found.outputs is not None
-        hashes = None if is_hit else await _input_hashes(action)
+        hashes = None if is_hit else await _input_hashes(self._home, action)
         lookup = CacheLookup(
             action.record.action_id,
             key,
@@ -183,12 +184,13 @@ def _scoped_key(action: OpenAction) -> str | None:
     return key
 
 
-async def _input_hashes(action: OpenAction) -> str:
+async def _input_hashes(home: Path, action: OpenAction) -> str:
     """The hash of each input that counts, which tells later why another call missed."""
     assert action.known is not None
     ignored = action.known.cache.ignored if action.known.cache else ()
-    with suppress(BaseRuntimeError):
-        inputs = await asyncio.to_thread(load_inputs, action.target.input_uri)
+    folders = (action.run.base_dir, action.run.run_spec.run_base_dir)
+    with suppress(RefusedError, DecodeError):
+        inputs = Inputs.FromString(await asyncio.to_thread(read_data, action.target.input_uri, home, folders))
         named = (each for each in inputs.literals if each.name not in ignored)
         return json.dumps({each.name: inputs_hash(Inputs(literals=[each])) for each in named})
     return "{}"

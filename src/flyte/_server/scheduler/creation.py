@@ -11,12 +11,15 @@ from functools import partial
 from pathlib import Path
 
 from flyteidl2.common.identifier_pb2 import ActionIdentifier, RunIdentifier
+from flyteidl2.task.common_pb2 import Inputs
 from flyteidl2.workflow.run_definition_pb2 import ActionSpec, TaskAction
+from google.protobuf.message import DecodeError
 
 from flyte._controller.local_run import RUNS_FOLDER
 from flyte._engine.cache_keys import cache_key
 from flyte._engine.names import ROOT_ACTION, check_run_name
-from flyte._server.refusals import AlreadyThereError, InvalidRequestError
+from flyte._server.data_addresses import read_data
+from flyte._server.refusals import AlreadyThereError, InvalidRequestError, RefusedError
 from flyte._server.scheduler.commits import Commits, served_row
 from flyte._server.scheduler.ending import relative_to
 from flyte._server.scheduler.recovery import load_recovered
@@ -27,8 +30,7 @@ from flyte._store.data_holders import RAW_FOLDER
 from flyte._store.owners import this_process
 from flyte._store.records import ActionKind, ActionRecord, NewRun, action_id
 from flyte._store.served import EXTERNAL, SERVED, ServedRun, insert_served_run
-from flyte._worker.files import load_inputs
-from flyte.errors import BaseRuntimeError, RuntimeUserError
+from flyte.errors import RuntimeUserError
 from flyte.models import ActionPhase
 from flyte.types._hashing import inputs_hash
 
@@ -45,7 +47,7 @@ async def create_run(home: Path, commits: Commits, specs: KnownSpecs, request: R
     """
     known = specs.of(request.spec)
     _check(request, known)
-    digest = await _root_cache_key(request, known)
+    digest = await _root_cache_key(home, request, known)
     recovered = await load_recovered(home, request.run_spec)
     for _ in range(_FRESH_NAMES):
         name = request.name or "r" + "".join(random.SystemRandom().choices(_ALPHABET, k=11))
@@ -78,21 +80,26 @@ def _check(request: RunRequest, known: KnownSpec) -> None:
     template = known.spec.task_template
     if not known.name:
         raise InvalidRequestError("the task has no name: `task_spec.task_template.id.name` is empty.")
+    if not request.is_external:
+        # What it takes can be understood; later there is nobody to tell.
+        _ = known.request
     if not request.is_external and not (template.HasField("container") or template.HasField("k8s_pod")):
         raise InvalidRequestError(
             f"task {known.name!r} of type {template.type!r} has neither a container nor a pod: it cannot be run here."
         )
 
 
-async def _root_cache_key(request: RunRequest, known: KnownSpec) -> str | None:
+async def _root_cache_key(home: Path, request: RunRequest, known: KnownSpec) -> str | None:
     rules = known.cache
     if rules is None or request.is_external:
         return None
     digest = request.inputs_hash
     if rules.ignored or not digest:
         try:
-            inputs = await asyncio.to_thread(load_inputs, request.inputs_uri)
-        except BaseRuntimeError as error:
+            inputs = Inputs.FromString(
+                await asyncio.to_thread(read_data, request.inputs_uri, home, [request.run_spec.run_base_dir])
+            )
+        except (RefusedError, DecodeError) as error:
             raise InvalidRequestError(f"the inputs of the run cannot be read: {error}") from None
         digest = inputs_hash(inputs, rules.ignored)
     return cache_key(digest, known.name, known.interface_hash, known.version)

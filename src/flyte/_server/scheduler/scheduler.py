@@ -379,6 +379,9 @@ class Scheduler:
                 raise InvalidRequestError(
                     f"task {title!r} of type {template.type!r} has neither container nor pod: it cannot be run here."
                 )
+            if runs_here:
+                # What it takes can be understood; later there is nobody to tell.
+                _ = known.request
             if runs_here and not target.input_uri:
                 raise InvalidRequestError(f"action {name!r} of task {title!r} says not where its inputs are.")
             if target.task.HasField("cache_key") and target.task.cache_key.value:

@@ -9,15 +9,14 @@ from typing import TypeVar
 from flyteidl2.task.common_pb2 import Inputs, Outputs
 from google.protobuf.message import DecodeError, Message
 
-from flyte._server.refusals import NotNowError, UnknownError
+from flyte._server.data_addresses import read_data
+from flyte._server.refusals import NotNowError, RefusedError, UnknownError
 from flyte._server.services.run_reads import inputs_address, outputs_address, stored_payloads, viewed_action
 from flyte._server.services.store import ServedStore
 from flyte._server.services.views import Viewed
 from flyte._store.reader import StoreReader
 from flyte._store.records import ActionKind
-from flyte.errors import StorageError, StoreError
-from flyte.storage._addresses import is_remote, local_path
-from flyte.storage._open_files import opened
+from flyte.errors import StoreError
 
 M = TypeVar("M", bound=Message)
 
@@ -34,7 +33,7 @@ async def load_action_data(store: ServedStore, run_name: str, action_name: str) 
         with reader.snapshot():
             viewed = viewed_action(reader, run_name, action_name)
             try:
-                return viewed, *stored_payloads(reader, viewed.action, store.home)
+                return viewed, *stored_payloads(reader, viewed, store.home)
             except StoreError as error:
                 raise UnknownError(f"the data of {run_name}/{action_name} is gone: {error}") from error
 
@@ -48,25 +47,12 @@ async def load_action_data(store: ServedStore, run_name: str, action_name: str) 
 
 
 def _read(home: Path, viewed: Viewed, what: str, address: str) -> bytes:
-    name = f"{viewed.run.run.name}/{viewed.action.name}"
-    if not is_remote(address) and not _is_ours(local_path(address), home, viewed):
-        raise NotNowError(
-            f"the {what} of {name} are at {address}, which is neither in the home of this server nor in the folder of "
-            "the run, so they are not read."
-        )
+    folders = [viewed.run.base_dir or "", viewed.run.run_spec.run_base_dir]
     try:
-        with opened(address) as file:
-            data: bytes = file.read()
-            return data
-    except StorageError as error:
-        raise UnknownError(f"the {what} of {name} cannot be read: {error}") from error
-
-
-def _is_ours(path: Path, home: Path, viewed: Viewed) -> bool:
-    resolved = path.resolve()
-    given = [viewed.run.base_dir, viewed.run.run_spec.run_base_dir]
-    folders = [home, *(local_path(each) for each in given if each and not is_remote(each))]
-    return any(resolved.is_relative_to(folder.resolve()) for folder in folders)
+        return read_data(address, home, folders)
+    except RefusedError as error:
+        name = f"{viewed.run.run.name}/{viewed.action.name}"
+        raise type(error)(f"the {what} of {name} cannot be read: {error}") from error
 
 
 def _has_outputs(viewed: Viewed) -> bool:

@@ -27,6 +27,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from flyte._atomic import write_atomically
 from flyte._server.callers import current_caller
 from flyte._server.codes import Context
+from flyte._server.data_addresses import ANSWER_BYTES, INPUTS_FILE
 from flyte._server.downloads import Downloads
 from flyte._server.log_tails import AttemptKey, LogTails
 from flyte._server.refusals import InvalidRequestError, NotNowError, UnknownError
@@ -41,11 +42,6 @@ from flyte._store.database import store_errors
 from flyte._store.reader import StoreReader
 from flyte._store.tasks import TaskKey, find_task
 from flyte.types._hashing import inputs_hash
-
-ANSWER_BYTES = 64 << 20
-"""So much data an answer may have; what is larger is read from where it is."""
-
-INPUTS_FILE = "inputs.pb"
 
 
 @dataclass(frozen=True, slots=True)

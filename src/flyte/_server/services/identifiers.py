@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from flyte._engine.names import check_run_name
 from flyte._server.refusals import InvalidRequestError
 from flyte.errors import RuntimeUserError
+from flyte.storage._addresses import is_remote, local_path
 
 _MAX_INT = 2**63 - 1
 _LATEST_S = 253_402_300_799 - 1
@@ -66,6 +67,30 @@ def address_of(value: str, field: str, *, may_be_empty: bool = False) -> str:
     if ".." in value.split("/"):
         raise InvalidRequestError(f"{field} is {value!r}: expected an address without '..' in its path.")
     return value
+
+
+def folder_of(value: str, field: str) -> str:
+    """`value`, when it is empty or the address of a folder for data. A relative path is another one for each process.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    address_of(value, field, may_be_empty=True)
+    if value and not (is_remote(value) or local_path(value).is_absolute()):
+        raise InvalidRequestError(f"{field} is {value!r}: expected an absolute path or a URL.")
+    return value
+
+
+def check_variable(name: str, value: str, field: str) -> None:
+    """Nothing, of a variable that a process can have.
+
+    Raises:
+        InvalidRequestError: none can have it.
+    """
+    if not name or "=" in name or "\0" in name + value:
+        raise InvalidRequestError(
+            f"{field} has a variable {name[:60]!r}: expected a name without '=', and no zero character."
+        )
 
 
 def number_of(value: int, field: str, at_most: int = _MAX_INT) -> int:

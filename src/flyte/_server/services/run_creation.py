@@ -20,6 +20,8 @@ from flyte._server.scheduling import RunRequest, Scheduling
 from flyte._server.services.identifiers import (
     TASK_NAME_LENGTH,
     address_of,
+    check_variable,
+    folder_of,
     moment_of,
     project_of,
     run_name_of,
@@ -80,6 +82,7 @@ class RunCreation:
             lambda reader: effective([found for each in level.above() if (found := find_settings(reader, each))])
         )
         started_at = moment_of(request.run_start_time, "run_start_time") if request.HasField("run_start_time") else None
+        run_spec = checked_run_spec(with_settings(asked.run_spec, settings))
         uri, digest = await self._inputs(asked, project, domain)
         return await self._scheduling.create_run(
             RunRequest(
@@ -91,7 +94,7 @@ class RunCreation:
                 spec=asked.spec,
                 inputs_uri=uri,
                 inputs_hash=digest,
-                run_spec=with_settings(asked.run_spec, settings),
+                run_spec=run_spec,
                 source=request.source,
                 created_by=current_caller().subject,
                 trigger_name=asked.trigger_name,
@@ -208,6 +211,20 @@ def run_place(kind: str | None, run: RunIdentifier, project: ProjectIdentifier) 
     if kind == "project_id":
         return *project_of(project), None
     raise InvalidRequestError("nothing says where the run belongs: expected run_id or project_id.")
+
+
+def checked_run_spec(spec: RunSpec) -> RunSpec:
+    """`spec`, when attempts can be run so.
+
+    Raises:
+        InvalidRequestError: a folder that it names is relative, of which each process has its own idea, or leads to the
+            one above; or a variable can be that of no process.
+    """
+    folder_of(spec.run_base_dir, "run_spec.run_base_dir")
+    folder_of(spec.raw_data_storage.raw_data_prefix, "run_spec.raw_data_storage.raw_data_prefix")
+    for pair in spec.envs.values:
+        check_variable(pair.key, pair.value, "run_spec.envs")
+    return spec
 
 
 def completed(spec: TaskSpec, inputs: Inputs) -> Inputs:

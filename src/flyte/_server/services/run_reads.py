@@ -151,18 +151,22 @@ def outputs_address(viewed: Viewed) -> str:
     return action.output_uri if action.kind is ActionKind.TRACE else f"{action.output_uri}/outputs.pb"
 
 
-def stored_payloads(reader: StoreReader, action: ListedAction, home: Path) -> tuple[bytes | None, bytes | None]:
+def stored_payloads(reader: StoreReader, viewed: Viewed, home: Path) -> tuple[bytes | None, bytes | None]:
     """The serialized `Inputs` and `Outputs` of an action as far as its row has them.
+
+    Files of a served run are left out: a request named them, so they are read as any address is.
 
     Raises:
         StoreError: the row points to a file that is gone.
     """
     from flyte._store.payloads import load_payload
 
-    rows = reader.select(statement("action_payloads"), (action.action_id,))
+    rows = reader.select(statement("action_payloads"), (viewed.action.action_id,))
     if not rows:
         return None, None
     row = rows[0]
+    if not viewed.run.is_local:
+        return row["inputs"], row["outputs"]
     return (
         load_payload(home, row["inputs"], row["inputs_file"]),
         load_payload(home, row["outputs"], row["outputs_file"]),

@@ -15,6 +15,7 @@ from flyteidl2.task.run_pb2 import RunSpec
 from google.protobuf.message import Message
 
 from flyte._server.refusals import InvalidRequestError
+from flyte._server.services.identifiers import check_variable, folder_of
 from flyte._store.served_settings import StoredSettings
 
 APPLIED = (
@@ -48,6 +49,11 @@ def check_settings(settings: Settings) -> None:
             raise InvalidRequestError(
                 f"setting {name} is {leaf.int_value}: expected 0, for no bound, to {_LARGEST_CONCURRENCY}."
             )
+        if name in ("run.run_base_dir", "storage.raw_data_path"):
+            folder_of(leaf.string_value, f"setting {name}")
+        if name == "environment_variables":
+            for key, value in leaf.map_value.entries.items():
+                check_variable(key, value, f"setting {name}")
 
 
 def leaves_of(settings: Message, prefix: str = "") -> Iterator[tuple[str, Any]]:
