@@ -48,16 +48,14 @@ async def test_lines_come_while_the_attempt_runs_and_the_stream_ends_with_it(ser
     lines = lines_of(server)
     assert [(await anext(lines)).message for _ in range(2)] == ["first\n", "second\n"]
     printed(server.home, "third")
-    began = time.monotonic()
-    third = await anext(lines)
+    async with asyncio.timeout(5):
+        third = await anext(lines)
     assert (third.message, third.originator) == ("third\n", LogLineOriginator.USER)
-    assert time.monotonic() - began < 0.5
     assert abs(third.timestamp.ToDatetime().timestamp() - time.time()) < 86_400
     printed(server.home, "last")
     attempt.end(SUCCESS)
-    began = time.monotonic()
-    assert [line.message async for line in lines] == ["last\n"]
-    assert time.monotonic() - began < 1
+    async with asyncio.timeout(5):
+        assert [line.message async for line in lines] == ["last\n"]
 
 
 async def test_a_stream_that_has_nothing_to_say_is_there_at_once(server: DataServer) -> None:
