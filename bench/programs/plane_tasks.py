@@ -30,3 +30,10 @@ async def kept_one(x: int) -> int:
 @env.task
 async def kept_fan_out(n: int) -> int:
     return sum(await asyncio.gather(*(kept_one(x) for x in range(n))))
+
+
+@env.task
+async def kept_chain(n: int) -> int:
+    for x in range(n):
+        await kept_one(x)
+    return n

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from flyte._controller.garbage import fewer_full_collections
 from flyte._logging import system_logger
 from flyte._server.access import is_loopback
 from flyte._server.instances import SERVER_FILE, Instance, announced, last_task_port, only_server, this_instance
@@ -52,6 +53,7 @@ def run_server(settings: ServerSettings, ready: Ready = lambda _: None, log_file
         sockets = [held.enter_context(each) for each in bind(settings.host, settings.port)]
         inner = [held.enter_context(each) for each in _inner_sockets(settings, task_port)]
         set_up_server_log(settings.log_format, log_file)
+        held.enter_context(fewer_full_collections())
         return asyncio.run(_Process(settings, sockets, inner).run(ready))
 
 

@@ -13,6 +13,7 @@ from flyteidl2.task.common_pb2 import Inputs, Outputs
 from flyte._authoring.task import TaskTemplate
 from flyte._context import ActionScope, enter_scope
 from flyte._controller.failures import failure_of, user_traceback
+from flyte._controller.garbage import fewer_full_collections
 from flyte._controller.remote.attempts import RemoteAttempt
 from flyte._engine.attempts import Failure
 from flyte._logging import system_logger
@@ -94,7 +95,8 @@ def _run(
     context = copy_context()
     context.run(enter_scope, scope)
     try:
-        return context.run(run_body, task, inputs, termination)
+        with fewer_full_collections():
+            return context.run(run_body, task, inputs, termination)
     finally:
         attempt.is_over = True
         _open_standard_streams()

@@ -37,6 +37,9 @@ from flyte.types import _codec as _codec
 ENTRY = "flyte._worker.forked:attempt"
 PRELOAD = "flyte._worker.forked:preload"
 
+NICENESS = 5
+"""Attempts give way to the control plane: it answers at once, whatever they compute."""
+
 
 def module_as_text(root: Path, module: str) -> str:
     """A module of an unpacked bundle, for `preload`."""
@@ -56,6 +59,7 @@ def attempt(descriptor: int) -> None:
     A file holds the message of an attempt. A socket is that of a worker, which gets its variables by it, and then runs
     the attempts that come.
     """
+    os.nice(NICENESS)
     if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         connection = socket.socket(fileno=descriptor)
         with suppress(EOFError):

@@ -18,7 +18,7 @@ from flyte._rpc.in_task import InTaskClient, in_task_client
 from flyte._rpc.settings import SessionSettings
 from flyte.models import ActionID
 
-IN_FLIGHT = 64
+IN_FLIGHT = 24
 """So many requests are on their way at a time: more would only wait on the other side."""
 
 ABORT_S = 5.0
