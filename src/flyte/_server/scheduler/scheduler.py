@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,17 +19,17 @@ from flyte._server.executors.orders import AttemptKey, Executor
 from flyte._server.refusals import InvalidRequestError, NotNowError, RunAbortedError, TooBusyError, UnknownError
 from flyte._server.scheduler.admission import Admission
 from flyte._server.scheduler.caching import ResultCache
+from flyte._server.scheduler.calls import Calls, outcome_of
 from flyte._server.scheduler.commits import Commits
-from flyte._server.scheduler.conditions import PAUSED, Conditions, question_of
+from flyte._server.scheduler.conditions import Conditions
 from flyte._server.scheduler.creation import create_run
-from flyte._server.scheduler.drives import QUEUED, RUNNING, Drives, next_attempt
-from flyte._server.scheduler.ending import Endings, error_column, relative_to
+from flyte._server.scheduler.drives import RUNNING, Drives, next_attempt
+from flyte._server.scheduler.ending import Endings, error_column
 from flyte._server.scheduler.hub import Hub
 from flyte._server.scheduler.loading import load_open_runs
-from flyte._server.scheduler.recovery import Recovered
 from flyte._server.scheduler.reports import Reports
 from flyte._server.scheduler.rules import KnownSpecs
-from flyte._server.scheduler.states import DONE, TERMINAL, OpenAction, OpenRun
+from flyte._server.scheduler.states import TERMINAL, OpenAction, OpenRun
 from flyte._server.scheduler.updates import ChildWatchers
 from flyte._server.scheduler.waiting import Waiting
 from flyte._server.scheduling import ChildReport, RunRequest
@@ -38,16 +37,13 @@ from flyte._store.aborts import AbortRequest, AbortWatch
 from flyte._store.leases import LeaseKeeper
 from flyte._store.orphans import delete_specs
 from flyte._store.reader import StoreReader
-from flyte._store.records import ActionKind, ActionRecord, action_id
+from flyte._store.records import ActionKind
 from flyte._store.writer import Writer
-from flyte._worker.files import load_failure
 from flyte.errors import RunNotFoundError
 from flyte.models import ActionID, ActionPhase
 
 MOST_OPEN_ACTIONS = 200_000
 """More than that are not taken in until some have ended."""
-
-_RECOVERED = ActionPhase.RECOVERED
 
 
 class Scheduler:
@@ -74,6 +70,9 @@ class Scheduler:
         self._admission = Admission(lambda: executor.capacity, priorities)
         self._drives = Drives(executor, self._admission, self._commits, self._cache, self._endings, self._waiting)
         self._conditions = Conditions(self._home, self._commits, self._endings)
+        self._calls = Calls(
+            self._home, self._specs, self._commits, self._endings, self._conditions, self._drives, self._count
+        )
         self._reports = Reports(self._commits, self._endings, self._count)
         self._leases = LeaseKeeper(writer)
         self._aborts = AbortWatch(writer)
@@ -182,7 +181,7 @@ class Scheduler:
         """See `Scheduling`."""
         identifier = target.action_id
         run = await self._open_run(identifier.run.name)
-        trace = await asyncio.to_thread(_outcome_of, target, run.base_dir) if target.HasField("trace") else None
+        trace = await asyncio.to_thread(outcome_of, target, run.base_dir) if target.HasField("trace") else None
         parent = run.actions.get(target.parent_action_name or ROOT_ACTION)
         if parent is None:
             raise UnknownError(f"run {run.name!r} has no action {target.parent_action_name!r} that could call another.")
@@ -190,13 +189,15 @@ class Scheduler:
             raise RunAbortedError(f"action {parent.name!r} of run {run.name!r} has ended, and calls nothing any more.")
         known_as = run.actions.get(identifier.name)
         if known_as is None:
-            await self._add(run, parent, target, trace)
+            if self._open_actions >= MOST_OPEN_ACTIONS:
+                raise TooBusyError(f"{self._open_actions:,} actions wait already; try again later.")
+            await self._calls.add(run, parent, target, trace)
         elif known_as.parent is not parent:
             raise InvalidRequestError(
                 f"run {run.name!r} has an action {identifier.name!r}, which {parent.name!r} did not call."
             )
         else:
-            await self._call_again(known_as, target, trace)
+            await self._calls.again(known_as, target, trace)
 
     def watch_children(self, run_name: str, parent_name: str) -> AsyncIterator[ActionUpdate | None]:
         """See `Scheduling`."""
@@ -272,7 +273,7 @@ class Scheduler:
         if parent is None:
             raise UnknownError(f"run {run_name!r} has no action {target.parent_action_name!r} that could call another.")
         if parent.is_open:
-            await self._reports.begin(self._new_action(run, parent, target, runs_here=False), report)
+            await self._reports.begin(self._calls.new_action(run, parent, target, runs_here=False), report)
 
     def changes(self, run_name: str, action_name: str | None = None) -> AsyncIterator[None]:
         """See `Scheduling`."""
@@ -304,116 +305,9 @@ class Scheduler:
         parent = run.actions.get(parent_name)
         if parent is None:
             raise UnknownError(f"run {run_name!r} has no action {parent_name!r}.")
-        await self._recover_traces(run, parent)
+        await self._calls.recover_traces(run, parent)
         async for update in self._watchers.watch(parent):
             yield update
-
-    async def _add(self, run: OpenRun, parent: OpenAction, target: ActionSpec, trace: _TraceOutcome | None) -> None:
-        """A new action, in the store and on its way."""
-        if self._open_actions >= MOST_OPEN_ACTIONS:
-            raise TooBusyError(f"{self._open_actions:,} actions wait already; try again later.")
-        action = self._new_action(run, parent, target)
-        recovered = run.recovered.get(action.name)
-        if recovered is not None and recovered.parent_name == parent.name:
-            await asyncio.shield(self._take_over(action, recovered))
-        elif trace is not None:
-            await self._record_trace(action, trace)
-        elif action.record.kind == ActionKind.CONDITION:
-            await self._conditions.ask(action, goes_on=False)
-        else:
-            await asyncio.shield(self._commits.record(action))
-            self._start(action)
-
-    async def _call_again(self, action: OpenAction, target: ActionSpec, trace: _TraceOutcome | None) -> None:
-        """A call that meets its own record: one that has failed runs again, for an attempt that follows."""
-        parent = action.parent
-        assert parent is not None
-        is_earlier = action.called_in != parent.record.attempt_no
-        action.called_in = parent.record.attempt_no
-        if is_earlier and action.is_open:
-            # The next server has to know whom to tell of its failure.
-            await asyncio.shield(self._commits.record(action, served=True))
-        kind, record = action.record.kind, action.record
-        if kind == ActionKind.TRACE and record.phase not in DONE and trace is not None:
-            action.target = _without_spec(target)
-            record.attempt_no += 1
-            self._count(action)
-            await self._record_trace(action, trace)
-        elif not action.is_open and record.phase not in DONE and is_earlier and not parent.run.is_external:
-            action.target, action.tries, action.due_us = _without_spec(target), 0, None
-            if target.HasField("task"):
-                action.known = self._specs.of(target.task.spec)
-            record.attempt_no += 1
-            record.phase = PAUSED if kind == ActionKind.CONDITION else QUEUED
-            record.error = record.started_us = record.ended_us = None
-            action.output_uri = f"{action.folder}/{record.attempt_no}"
-            action.called_us = time.time_ns() // 1000
-            self._count(action)
-            if kind == ActionKind.CONDITION:
-                await self._conditions.ask(action, goes_on=False)
-                return
-            await asyncio.shield(self._commits.record(action, served=True))
-            self._start(action)
-        else:
-            # Who asked before may have given up waiting for that.
-            await self._commits.caught_up()
-
-    def _start(self, action: OpenAction) -> None:
-        """It is on its way, unless it was aborted before."""
-        if action.is_open:
-            self._drives.start(action)
-
-    def _new_action(
-        self, run: OpenRun, parent: OpenAction, target: ActionSpec, *, runs_here: bool = True
-    ) -> OpenAction:
-        name = target.action_id.name
-        kind, title = _kind_of(target)
-        if not name or "/" in name or name in (".", ".."):
-            raise InvalidRequestError(f"action name {name!r} is not allowed: it becomes the name of a folder.")
-        known = None
-        cache_key = None
-        if kind == ActionKind.TASK:
-            known = self._specs.of(target.task.spec)
-            template = known.spec.task_template
-            if runs_here and not (template.HasField("container") or template.HasField("k8s_pod")):
-                raise InvalidRequestError(
-                    f"task {title!r} of type {template.type!r} has neither container nor pod: it cannot be run here."
-                )
-            if runs_here:
-                # What it takes can be understood; later there is nobody to tell.
-                _ = known.request
-            if runs_here and not target.input_uri:
-                raise InvalidRequestError(f"action {name!r} of task {title!r} says not where its inputs are.")
-            if target.task.HasField("cache_key") and target.task.cache_key.value:
-                cache_key = target.task.cache_key.value
-        run.last_sequence_no += 1
-        record = ActionRecord(
-            action_id=action_id(run.run_id, run.last_sequence_no),
-            run_id=run.run_id,
-            name=name,
-            parent_id=parent.record.action_id,
-            kind=kind,
-            task_name=title,
-            group_name=target.group or None,
-            phase=QUEUED,
-            attempt_no=1,
-            created_us=time.time_ns() // 1000,
-            inputs_file=relative_to(self._home, target.input_uri),
-        )
-        action = OpenAction(
-            run=run,
-            record=record,
-            target=_without_spec(target),
-            known=known,
-            parent=parent,
-            called_in=parent.record.attempt_no if runs_here else 0,
-            called_us=record.created_us,
-            cache_key=cache_key,
-        )
-        action.output_uri = f"{action.folder}/1"
-        run.actions[name] = parent.children[name] = action
-        self._count(action)
-        return action
 
     def _count(self, action: OpenAction) -> None:
         """It is open, and its parent waits for it, unless it has ended where it ran."""
@@ -422,37 +316,6 @@ class Scheduler:
             self._open_actions += 1
         if action.record.kind != ActionKind.TRACE:
             self._waiting.called(action)
-
-    async def _record_trace(self, action: OpenAction, trace: _TraceOutcome) -> None:
-        """A trace that has ended where it ran."""
-        record = action.record
-        record.started_us = record.created_us if trace.started_us is None else trace.started_us
-        action.output_uri = action.target.trace.outputs.output_uri or action.output_uri
-        if trace.phase is ActionPhase.SUCCEEDED:
-            record.outputs_file = relative_to(self._home, action.output_uri)
-            await asyncio.shield(self._endings.succeed(action, None))
-            return
-        failure = trace.failure or Failure("Unknown", "user", f"the traced function {record.task_name!r} failed.")
-        await asyncio.shield(self._endings.fail(action, trace.phase, failure))
-
-    async def _recover_traces(self, run: OpenRun, parent: OpenAction) -> None:
-        """Those that an earlier run has recorded are there before the parent looks them up."""
-        for name, recovered in run.recovered.items():
-            if recovered.parent_name != parent.name or recovered.record.kind != ActionKind.TRACE:
-                continue
-            if name not in run.actions and parent.is_open:
-                target = ActionSpec(parent_action_name=parent.name)
-                target.action_id.CopyFrom(parent.target.action_id)
-                target.action_id.name = name
-                target.trace.name = recovered.record.task_name
-                await asyncio.shield(self._take_over(self._new_action(run, parent, target), recovered))
-
-    def _take_over(self, action: OpenAction, recovered: Recovered) -> asyncio.Future[None]:
-        record = recovered.record
-        action.recovered_from = recovered.run_name
-        action.output_uri = recovered.output_uri
-        action.record.outputs, action.record.outputs_file = record.outputs, record.outputs_file
-        return self._endings.succeed(action, None, _RECOVERED)
 
     def _keep(self, run: OpenRun) -> None:
         self._runs[run.name] = run
@@ -563,36 +426,6 @@ class Scheduler:
         await asyncio.to_thread(look)
 
 
-@dataclass(frozen=True, slots=True)
-class _TraceOutcome:
-    """How a trace ended where it ran."""
-
-    phase: ActionPhase
-    started_us: int | None
-    failure: Failure | None
-
-
-def _outcome_of(target: ActionSpec, base_dir: str) -> _TraceOutcome:
-    """How a trace ended; reads the file that says why it failed, so it blocks.
-
-    Raises:
-        InvalidRequestError: it has begun at no time that there is.
-    """
-    trace = target.trace
-    try:
-        started_us = trace.start_time.ToMicroseconds() if trace.HasField("start_time") else None
-    except ValueError as error:
-        raise InvalidRequestError(
-            f"trace {target.action_id.name!r} has begun at no time that there is: {error}"
-        ) from None
-    phase = ActionPhase.from_protobuf(trace.phase)
-    if phase is ActionPhase.SUCCEEDED:
-        return _TraceOutcome(phase, started_us, None)
-    folder = trace.outputs.output_uri or f"{base_dir.rstrip('/')}/{target.action_id.name}"
-    failure = load_failure(folder.removesuffix("/outputs.pb"))
-    return _TraceOutcome(phase if phase.is_terminal else ActionPhase.FAILED, started_us, failure)
-
-
 def _last_attempt(action: OpenAction) -> AttemptKey:
     return AttemptKey(action.run.name, action.name, action.record.attempt_no)
 
@@ -608,32 +441,3 @@ def _is_over(home: Path, name: str) -> bool:
             return reader.load_run(name).phase.is_terminal
         except RunNotFoundError:
             raise UnknownError(f"there is no run {name!r}.") from None
-
-
-def _kind_of(target: ActionSpec) -> tuple[ActionKind, str]:
-    """What the action records, and the name of that.
-
-    Raises:
-        InvalidRequestError: it is no action.
-    """
-    which = target.WhichOneof("spec")
-    if which == "task":
-        name = target.task.spec.task_template.id.name
-        if not name:
-            raise InvalidRequestError(f"action {target.action_id.name!r}: its task has no spec, or one without a name.")
-        return ActionKind.TASK, name
-    if which == "trace":
-        return ActionKind.TRACE, target.trace.name
-    if which == "condition":
-        question_of(target.condition)
-        return ActionKind.CONDITION, target.condition.name
-    raise InvalidRequestError(f"action {target.action_id.name!r} says neither a task, nor a trace, nor a condition.")
-
-
-def _without_spec(target: ActionSpec) -> ActionSpec:
-    copy = ActionSpec()
-    copy.CopyFrom(target)
-    if copy.HasField("task"):
-        copy.task.ClearField("spec")
-    copy.ClearField("run_spec")
-    return copy
