@@ -62,6 +62,7 @@ spec = importlib.util.spec_from_file_location({name!r}, {file!r})
 sys.modules[{name!r}] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[{name!r}])
 """
+_NICENESS = 5
 
 
 def prelude() -> str:
@@ -125,6 +126,8 @@ def preload(_: str) -> None:
 
 def attempt(descriptor: int) -> None:
     """Runs `a0` with the arguments and the variables of a message, and ends the process as that does."""
+    # As that of our own attempts.
+    os.nice(_NICENESS)
     request = read_written(descriptor)
     os.environ.clear()
     os.environ.update(request["environment"])

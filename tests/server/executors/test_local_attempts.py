@@ -480,3 +480,12 @@ async def test_nothing_is_left_when_the_server_is_killed(served: Served, tmp_pat
 def test_the_version_of_a_spec_is_that_of_this_package(served: Served) -> None:
     spec = served.specs("@env.task\ndef fine() -> int:\n    return 1\n")("fine")
     assert spec.task_template.metadata.runtime.version == __version__
+
+
+async def test_an_attempt_gives_way_to_the_server(served: Served) -> None:
+    spec = served.specs("""
+@env.task
+def niceness() -> int:
+    return os.nice(0)
+""")
+    assert await value(served.executor(), served.order(spec("niceness"))) == min(os.nice(0) + 5, 19)
