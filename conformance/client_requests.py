@@ -16,8 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ sys.path[:0] = [str(FOLDER.parent)] if str(FOLDER.parent) not in sys.path else [
 from google.protobuf.json_format import MessageToDict  # noqa: E402
 
 from conformance.peer import Peer  # noqa: E402
-from conformance.serialization import ABSENT, Comparison, Difference, OnPurpose, fields_of  # noqa: E402
+from conformance.serialization import ABSENT, Comparison, Difference, OnPurpose, fields_of, report  # noqa: E402
 
 PROGRAM = "requested_runs.py"
 ANY = ".*"
@@ -170,6 +170,7 @@ def compare(
         on_purpose=tuple(each for each, purpose in found if purpose),
         unexpected=tuple(each for each, purpose in found if not purpose),
         unused=tuple(entry for entry in known if entry not in used),
+        table=known,
     )
 
 
@@ -180,27 +181,12 @@ def compare_releases(official_python: str) -> Comparison:
         return compare(ours, recorded_by(official_python, Path(folder) / "official"))
 
 
-def report(comparison: Comparison) -> Iterator[str]:
-    """The lines to print."""
-    yield f"{comparison.tasks} requests, {comparison.equal_fields} fields are equal."
-    counts = Counter(each.purpose_of(ON_PURPOSE) for each in comparison.on_purpose)
-    yield f"{len(comparison.on_purpose)} fields differ on purpose:"
-    for entry, count in counts.items():
-        assert entry is not None
-        yield f"  {count:4} x {entry.task} {entry.field}: {entry.reason}"
-    for entry in comparison.unused:
-        yield f"UNUSED: nothing differs as the table says: {entry.task} {entry.field}: {entry.reason}"
-    yield f"{len(comparison.unexpected)} fields differ otherwise" + (":" if comparison.unexpected else ".")
-    for each in comparison.unexpected:
-        yield f"  {each.task}  {each.field}\n      ours:     {each.ours!r}\n      official: {each.official!r}"
-
-
 def main() -> int:
     """0 when every difference is on purpose, and every purpose has its difference."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("official_python", help="interpreter with flyte==2.12.1")
     comparison = compare_releases(parser.parse_args().official_python)
-    print("\n".join(report(comparison)))
+    print("\n".join(report(comparison, "requests")))
     return 1 if comparison.unexpected or comparison.unused else 0
 
 

@@ -119,13 +119,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of comparing all tasks."""
+    """What came of comparing; `table` has the purposes that differences may have."""
 
     tasks: int
     equal_fields: int
     on_purpose: tuple[Difference, ...]
     unexpected: tuple[Difference, ...]
     unused: tuple[OnPurpose, ...]
+    table: tuple[OnPurpose, ...]
 
 
 def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -172,6 +173,7 @@ def compare(ours: dict[str, Any], official: dict[str, Any]) -> Comparison:
         on_purpose=tuple(each for each in differences if each.purpose),
         unexpected=tuple(each for each in differences if not each.purpose),
         unused=tuple(entry for entry in ON_PURPOSE if entry not in used),
+        table=tuple(ON_PURPOSE),
     )
 
 
@@ -216,14 +218,14 @@ def compare_releases(official_python: str) -> Comparison:
         return compare(ours, serialized(official_python, "official", repository))
 
 
-def report(comparison: Comparison) -> Iterator[str]:
-    """The lines to print."""
-    yield f"{comparison.tasks} tasks in their contexts, {comparison.equal_fields} fields are equal."
-    counts = Counter(each.purpose for each in comparison.on_purpose)
+def report(comparison: Comparison, what: str = "tasks in their contexts") -> Iterator[str]:
+    """The lines to print of a comparison of so many of those."""
+    yield f"{comparison.tasks} {what}, {comparison.equal_fields} fields are equal."
+    counts = Counter(each.purpose_of(comparison.table) for each in comparison.on_purpose)
     yield f"{len(comparison.on_purpose)} fields differ on purpose:"
     for entry, count in counts.items():
         assert entry is not None
-        yield f"  {count:4} x {entry.field}: {entry.reason}"
+        yield f"  {count:4} x {entry.task} {entry.field}: {entry.reason}"
     for entry in comparison.unused:
         yield f"UNUSED: nothing differs as the table says: {entry.task} {entry.field}: {entry.reason}"
     yield f"{len(comparison.unexpected)} fields differ otherwise" + (":" if comparison.unexpected else ".")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from conformance import client_requests as requests
+from conformance.serialization import report
 
 official = pytest.mark.skipif("FLYTE_OFFICIAL_PYTHON" not in os.environ, reason="FLYTE_OFFICIAL_PYTHON is not set")
 
@@ -45,5 +46,5 @@ def test_a_field_that_differs_is_found(ours: dict[str, Any]) -> None:
 def test_our_requests_are_those_of_the_official_client(ours: dict[str, Any], tmp_path: Path) -> None:
     theirs = requests.recorded_by(os.environ["FLYTE_OFFICIAL_PYTHON"], tmp_path / "official")
     comparison = requests.compare(ours, theirs)
-    assert "\n".join(requests.report(comparison)).endswith("0 fields differ otherwise.")
+    assert "\n".join(report(comparison, "requests")).endswith("0 fields differ otherwise.")
     assert comparison.unused == ()

@@ -75,6 +75,15 @@ async def pid_of(file: Path) -> int:
     return int(written.read_text())
 
 
+async def begun(
+    executor: HostedExecutor, served: Served, tmp_path: Path
+) -> tuple[AttemptOrder, Path, asyncio.Future[AttemptEnd], int]:
+    """An attempt that runs until there is a file: its order, that file, its end, and its process."""
+    order, file = waiting(served, tmp_path)
+    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
+    return order, file, running, await pid_of(file)
+
+
 def done(end: AttemptEnd) -> object:
     assert end.failure is None, end.failure
     assert end.outputs is not None
@@ -106,9 +115,7 @@ async def test_attempt_goes_on_without_its_server_and_meets_the_next(
     served: Served, servers: Servers, tmp_path: Path
 ) -> None:
     first = await servers.next()
-    order, file = waiting(served, tmp_path)
-    running = asyncio.ensure_future(first.run_attempt(order, lambda: None))
-    pid = await pid_of(file)
+    order, file, running, pid = await begun(first, served, tmp_path)
     await left(first, running)
     second = await servers.next()
     assert second.knows(order.key)
@@ -124,9 +131,7 @@ async def test_end_that_no_server_has_heard_of_is_told_the_next(
     served: Served, servers: Servers, tmp_path: Path
 ) -> None:
     first = await servers.next()
-    order, file = waiting(served, tmp_path)
-    running = asyncio.ensure_future(first.run_attempt(order, lambda: None))
-    pid = await pid_of(file)
+    order, file, running, pid = await begun(first, served, tmp_path)
     await left(first, running)
     file.touch()
     await eventually(lambda: not runs(pid))
@@ -140,9 +145,7 @@ async def test_attempt_that_the_next_server_does_not_want_is_killed(
     served: Served, servers: Servers, tmp_path: Path
 ) -> None:
     first = await servers.next()
-    order, file = waiting(served, tmp_path)
-    running = asyncio.ensure_future(first.run_attempt(order, lambda: None))
-    pid = await pid_of(file)
+    _, _, running, pid = await begun(first, served, tmp_path)
     await left(first, running)
     second = await servers.next()
     second.keep_known(set())
@@ -151,9 +154,7 @@ async def test_attempt_that_the_next_server_does_not_want_is_killed(
 
 async def test_cancelled_attempt_is_gone(served: Served, servers: Servers, tmp_path: Path) -> None:
     executor = await servers.next()
-    order, file = waiting(served, tmp_path)
-    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
-    pid = await pid_of(file)
+    order, _, running, pid = await begun(executor, served, tmp_path)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -165,9 +166,7 @@ async def test_host_that_is_killed_loses_its_attempts_and_another_one_runs_the_n
     served: Served, servers: Servers, tmp_path: Path
 ) -> None:
     executor = await servers.next()
-    order, file = waiting(served, tmp_path)
-    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
-    pid = await pid_of(file)
+    order, file, running, pid = await begun(executor, served, tmp_path)
     host = executor.host_pid
     os.kill(host, signal.SIGKILL)
     with pytest.raises(AttemptLostError, match="host"):
@@ -195,9 +194,7 @@ async def test_cancelled_attempt_is_gone_however_often_it_is_cancelled(
     served: Served, servers: Servers, tmp_path: Path
 ) -> None:
     executor = await servers.next()
-    order, file = waiting(served, tmp_path)
-    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
-    pid = await pid_of(file)
+    order, _, running, pid = await begun(executor, served, tmp_path)
     for _ in range(3):
         running.cancel()
         await asyncio.sleep(0)
@@ -243,9 +240,7 @@ async def test_close_leaves_no_host_that_nobody_waited_for(served: Served, tmp_p
 
 async def test_attempts_that_were_taken_for_lost_are_killed(served: Served, servers: Servers, tmp_path: Path) -> None:
     executor = await servers.next()
-    order, file = waiting(served, tmp_path)
-    running = asyncio.ensure_future(executor.run_attempt(order, lambda: None))
-    pid = await pid_of(file)
+    order, _, running, pid = await begun(executor, served, tmp_path)
     assert executor._writer is not None
     executor._writer.close()
     with pytest.raises(AttemptLostError):
