@@ -196,7 +196,7 @@ class Commits:
         if self.error is not None:
             self.error = None
             system_logger.warning("the store takes what is recorded again")
-        reach("server.committed")
+        _committed()
         for action, update in actions:
             self._published(action, update)
         if not committed.cancelled():
@@ -205,7 +205,7 @@ class Commits:
     def _hand_over(self, future: asyncio.Future[object], result: object, error: StoreError | None) -> None:
         def settle() -> None:
             if error is None:
-                reach("server.committed")
+                _committed()
             if future.cancelled():
                 return
             if error is not None:
@@ -214,6 +214,11 @@ class Commits:
                 future.set_result(result)
 
         self._loop.call_soon_threadsafe(settle)
+
+
+def _committed() -> None:
+    """Something is in the store, and nobody has been told."""
+    reach("server.committed")
 
 
 def served_row(action: OpenAction) -> tuple[object, ...]:
