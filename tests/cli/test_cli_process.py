@@ -112,7 +112,10 @@ def test_ctrl_c_records_the_abort_and_gives_the_terminal_back_at_once(
         wait_for_actions(flyte_home, "r1", actions)
         os.kill(process.pid, signal.SIGINT)
         interrupted_at = time.monotonic()
-        _, errors = process.communicate(timeout=30)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert time.monotonic() - interrupted_at < 5
     assert "Run r1 aborted after " in errors

@@ -29,6 +29,8 @@ from flyte.syncify import syncify
 ABORT_GRACE_S = 2.0
 """How long an abort waits for the actions to record their abort before the run is recorded as aborted without them."""
 
+_LISTENS_EVERY_S = 0.5
+
 
 class Execution:
     """One run from its start to its outcome.
@@ -61,7 +63,10 @@ class Execution:
             )
         try:
             outcome = asyncio.run_coroutine_threadsafe(self._run(), loop)
-            futures.wait([outcome, self._given_up], return_when=futures.FIRST_COMPLETED)
+            either = [outcome, self._given_up]
+            # A signal that comes as this thread begins to wait is not heard before it wakes.
+            while not futures.wait(either, _LISTENS_EVERY_S, futures.FIRST_COMPLETED).done:
+                pass
             return (outcome if outcome.done() else self._given_up).result()
         except KeyboardInterrupt:
             self._abort(loop)
