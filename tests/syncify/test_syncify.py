@@ -399,3 +399,26 @@ def negative_typing() -> None:
     syncify(len)  # type: ignore[arg-type]
     wrong: Callable[[int], str] = double  # type: ignore[assignment]
     del wrong
+
+
+def test_a_wait_that_wakes_to_listen_goes_on(background: Syncify, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flyte.syncify._background.LISTENS_EVERY_S", 0.001)
+
+    async def answer() -> int:
+        await asyncio.sleep(0.05)
+        return 42
+
+    assert background.run_blocking(answer()) == 42
+
+
+def test_a_timeout_of_the_coroutine_is_its_own(background: Syncify, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flyte.syncify._background.LISTENS_EVERY_S", 0.001)
+    own = TimeoutError("mine")
+
+    async def give_up() -> None:
+        await asyncio.sleep(0.05)
+        raise own
+
+    with pytest.raises(TimeoutError) as raised:
+        background.run_blocking(give_up())
+    assert raised.value is own

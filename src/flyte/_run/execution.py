@@ -25,11 +25,10 @@ from flyte._store.records import ActionRecord
 from flyte._store.writer import Writer, abort_run, in_order, require_owner
 from flyte.errors import BaseRuntimeError, RunAbortedError, StoreError
 from flyte.syncify import syncify
+from flyte.syncify._background import LISTENS_EVERY_S
 
 ABORT_GRACE_S = 2.0
 """How long an abort waits for the actions to record their abort before the run is recorded as aborted without them."""
-
-_LISTENS_EVERY_S = 0.5
 
 
 class Execution:
@@ -65,7 +64,7 @@ class Execution:
             outcome = asyncio.run_coroutine_threadsafe(self._run(), loop)
             either = [outcome, self._given_up]
             # A signal that comes as this thread begins to wait is not heard before it wakes.
-            while not futures.wait(either, _LISTENS_EVERY_S, futures.FIRST_COMPLETED).done:
+            while not futures.wait(either, LISTENS_EVERY_S, futures.FIRST_COMPLETED).done:
                 pass
             return (outcome if outcome.done() else self._given_up).result()
         except KeyboardInterrupt:

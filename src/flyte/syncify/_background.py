@@ -12,6 +12,9 @@ from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
 
+LISTENS_EVERY_S = 0.5
+"""How often a thread that waits for a loop wakes to hear of signals."""
+
 
 class _Call(Generic[R]):
     """A coroutine on its way through the loop; `outcome` is set when it has ended, cancelled or not."""
@@ -116,7 +119,7 @@ class BackgroundLoop:
         try:
             # Inside, since an interrupt may come as soon as the coroutine runs.
             call.start()
-            return call.outcome.result()
+            return _heard_result(call.outcome)
         except BaseException:
             if not call.outcome.done():
                 call.cancel()
@@ -154,6 +157,17 @@ class BackgroundLoop:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def _heard_result(outcome: Future[R]) -> R:
+    """The result; an interrupt that comes as the wait for it begins is heard when that wakes."""
+    while True:
+        try:
+            return outcome.result(LISTENS_EVERY_S)
+        except TimeoutError:
+            # It may be that of the outcome itself.
+            if outcome.done():
+                return outcome.result()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
