@@ -302,13 +302,19 @@ def main() -> int:
 """
 
 
+def running(instance: Instance, tasks: Callable[[str], TaskSpec], home: Path, folder: Path) -> tuple[str, Path, Path]:
+    """A run whose task has begun: its name, the file with its processes, and the one that it waits for."""
+    here, go = folder / "here", folder / "go"
+    run = create_run(instance, tasks(WAITS.format(here=str(here), go=str(go))), home)
+    wait_until(here.exists)
+    return run, here, go
+
+
 def test_a_stop_kills_what_runs_and_the_next_server_runs_it_again(
     start: Start, flyte_home: Path, tmp_path: Path, tasks: Callable[[str], TaskSpec]
 ) -> None:
-    here, go = tmp_path / "here", tmp_path / "go"
     instance = start()
-    run = create_run(instance, tasks(WAITS.format(here=str(here), go=str(go))), flyte_home)
-    wait_until(here.exists)
+    run, here, go = running(instance, tasks, flyte_home, tmp_path)
     stop_server(flyte_home, 10)
     assert are_gone([int(here.read_text())])
     go.touch()
@@ -320,10 +326,8 @@ def test_a_stop_kills_what_runs_and_the_next_server_runs_it_again(
 def test_a_stop_may_wait_for_what_runs_and_answers_until_then(
     start: Start, flyte_home: Path, tmp_path: Path, tasks: Callable[[str], TaskSpec]
 ) -> None:
-    here, go = tmp_path / "here", tmp_path / "go"
     instance = start(drain_s=60.0)
-    run = create_run(instance, tasks(WAITS.format(here=str(here), go=str(go))), flyte_home)
-    wait_until(here.exists)
+    run, here, go = running(instance, tasks, flyte_home, tmp_path)
     os.kill(instance.pid, signal.SIGTERM)
     wait_until(lambda: httpx.get(f"{instance.url}/readyz").status_code == 503)
     assert phase_of(instance, run) is ActionPhase.RUNNING
@@ -366,10 +370,8 @@ def port_of(instance: Instance) -> int:
 def test_a_second_signal_ends_a_server_at_once_and_the_next_one_meets_what_runs(
     start: Start, flyte_home: Path, tmp_path: Path, tasks: Callable[[str], TaskSpec]
 ) -> None:
-    here, go = tmp_path / "here", tmp_path / "go"
     instance = start(drain_s=600.0)
-    run = create_run(instance, tasks(WAITS.format(here=str(here), go=str(go))), flyte_home)
-    wait_until(here.exists)
+    run, here, go = running(instance, tasks, flyte_home, tmp_path)
     os.kill(instance.pid, signal.SIGTERM)
     wait_until(lambda: httpx.get(f"{instance.url}/readyz").status_code == 503)
     os.kill(instance.pid, signal.SIGTERM)
@@ -384,10 +386,8 @@ def test_a_second_signal_ends_a_server_at_once_and_the_next_one_meets_what_runs(
 def test_a_stop_may_leave_what_runs_to_the_next_server(
     start: Start, flyte_home: Path, tmp_path: Path, tasks: Callable[[str], TaskSpec]
 ) -> None:
-    here, go = tmp_path / "here", tmp_path / "go"
     instance = start(drain_s=600.0)
-    run = create_run(instance, tasks(WAITS.format(here=str(here), go=str(go))), flyte_home)
-    wait_until(here.exists)
+    run, here, go = running(instance, tasks, flyte_home, tmp_path)
     stop_server(flyte_home, 30, leaves_attempts=True)
     assert runs(int(here.read_text()))
     again = start(port=port_of(instance))
@@ -399,10 +399,8 @@ def test_a_stop_may_leave_what_runs_to_the_next_server(
 def test_a_server_that_cannot_start_ends_nothing_that_runs(
     start: Start, flyte_home: Path, tmp_path: Path, tasks: Callable[[str], TaskSpec]
 ) -> None:
-    here, go = tmp_path / "here", tmp_path / "go"
     instance = start()
-    run = create_run(instance, tasks(WAITS.format(here=str(here), go=str(go))), flyte_home)
-    wait_until(here.exists)
+    run, here, go = running(instance, tasks, flyte_home, tmp_path)
     os.kill(instance.pid, signal.SIGKILL)
     os.waitpid(instance.pid, 0)
     store = connect(flyte_home / DATABASE_FILE)
